@@ -1,0 +1,1 @@
+"""What two or more services need; it knows no domain noun outside `contracts`."""

@@ -1,0 +1,37 @@
+"""One JSON log line per request or message: a constant event name, facts as fields, never personal data."""
+
+import logging
+import sys
+
+import structlog
+from opentelemetry import trace
+
+SILENCED = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "aiormq", "aio_pika", "mail.log")
+
+
+def set_up_logs(service: str, level: str = "INFO") -> None:
+    """Send every log line, the libraries' too, to standard output as JSON."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_trace,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format='{"library": "%(name)s", "level": "%(levelname)s", "event": "%(message)s"}')
+    for name in SILENCED:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+    return event

@@ -1,0 +1,52 @@
+"""Lists: `limit`, an opaque `cursor`, a stable order and a `next` link."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+
+from shared.problems import BadRequest, FieldError
+
+T = TypeVar("T")
+KeyT = TypeVar("KeyT", bound=msgspec.Struct)
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="How many at the most; 50 unless told.")]
+Cursor = Annotated[str, msgspec.Meta(max_length=500, description="The `cursor` of the `next` link, as it was given.")]
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """`next` is the path of the following page, null on the last one."""
+
+    items: list[T]
+    next: str | None = None
+
+
+def decode_cursor(cursor: str | None, key: type[KeyT]) -> KeyT | None:
+    """The sort key after which the page starts. Raises BadRequest for a cursor that we did not make."""
+    if cursor is None:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=="), type=key)
+    except (msgspec.DecodeError, binascii.Error, UnicodeError, ValueError, RecursionError):
+        raise BadRequest(
+            "Use the `next` link as it was given.",
+            errors=[FieldError("query/cursor", "Not a cursor of this list.")],
+        ) from None
+
+
+def encode_cursor(key: msgspec.Struct) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def page(found: Sequence[T], *, limit: int, path: str, key: Callable[[T], msgspec.Struct]) -> Page[T]:
+    """Build the page from `limit + 1` rows: the one too many only tells that there is a next page.
+
+    `path` is the list's own path with its filters, e.g. `/api/v1/students?grade=7`.
+    """
+    items = list(found[:limit])
+    if len(found) <= limit:
+        return Page(items=items)
+    joint = "&" if "?" in path else "?"
+    return Page(items=items, next=f"{path}{joint}limit={limit}&cursor={encode_cursor(key(items[-1]))}")

@@ -1,0 +1,106 @@
+"""Traces (OpenTelemetry, W3C context over HTTP and events) and metrics (Prometheus).
+
+Spans leave by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set, or as JSON lines into TRACES_FILE. Without either
+nothing is recorded, but the trace id still travels, so that every error body and log line can name it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REQUEST_SECONDS = Histogram(
+    "homeroom_request_seconds", "Time to answer a request.", ("service", "operation", "status"), buckets=SECONDS
+)
+DATABASE_SECONDS = Histogram("homeroom_database_seconds", "Time of one database call.", buckets=SECONDS)
+DATABASE_POOL = Gauge("homeroom_database_pool", "Connections of the pool.", ("state",))
+PROBLEMS = Counter("homeroom_problems_total", "Problem documents sent.", ("service", "slug"))
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer("homeroom")
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    otel_exporter_otlp_endpoint: str = ""
+    traces_file: str = ""
+    log_level: str = "INFO"
+
+
+class JsonLinesExporter(SpanExporter):
+    """Appends each span as one JSON line: what a developer without a collector can read and tests can follow."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        with self._path.open("ab") as file:
+            file.write(b"".join(msgspec.json.encode(_span_record(span)) + b"\n" for span in spans))
+        return SpanExportResult.SUCCESS
+
+
+def set_up_tracing(service: str, settings: TelemetrySettings) -> None:
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    if settings.otel_exporter_otlp_endpoint:
+        endpoint = settings.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    if settings.traces_file:
+        exporter = JsonLinesExporter(Path(settings.traces_file))
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+
+
+@contextmanager
+def span(name: str, kind: SpanKind = SpanKind.INTERNAL, traceparent: str | None = None) -> Iterator[Span]:
+    """A span, child of `traceparent` when given, else of the current one."""
+    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+    with _tracer.start_as_current_span(name, context=parent, kind=kind, record_exception=False) as current:
+        yield current
+
+
+def traceparent() -> str | None:
+    """The current span as a W3C traceparent, to be handed on in a header, an event or a mail."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def trace_id() -> str:
+    """The current trace id in hex, zeros outside any span."""
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+
+
+@contextmanager
+def database_call() -> Iterator[None]:
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        DATABASE_SECONDS.observe(perf_counter() - started)
+
+
+def _span_record(span: ReadableSpan) -> dict[str, object]:
+    context, resource = span.context, span.resource
+    assert context is not None
+    return {
+        "trace_id": f"{context.trace_id:032x}",
+        "span_id": f"{context.span_id:016x}",
+        "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
+        "service": resource.attributes.get("service.name"),
+        "name": span.name,
+        "kind": span.kind.name,
+        "start_ns": span.start_time,
+        "end_ns": span.end_time,
+        "attributes": dict(span.attributes or {}),
+    }

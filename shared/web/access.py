@@ -1,0 +1,61 @@
+"""Deny by default: a handler says who may call it, or the application does not start.
+
+`opt={"permission": "register.take"}`: a token whose role has the permission. `opt={"public": True}`: anybody.
+`opt={"internal": True}`: another service. Relationship (own class, own child) is decided by the service's
+`access.py`, on top of the permission.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from shared.identity import Caller, Verifier, bearer_token
+from shared.problems import Forbidden
+
+Permissions = Mapping[str, frozenset[str]]
+DECLARATIONS = frozenset({"permission", "public", "internal"})
+
+
+async def deny_by_default(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Let in whom the handler's declaration names. Raises Unauthenticated or Forbidden."""
+    if handler.opt.get("public"):
+        return
+    verifier: Verifier = connection.app.state.verifier
+    token = bearer_token(connection.headers.get("authorization"))
+    if handler.opt.get("internal"):
+        connection.state["service"] = await verifier.verify_service(token)
+        return
+    caller = await verifier.verify(token)
+    permissions: Permissions = connection.app.state.permissions
+    if handler.opt["permission"] not in permissions.get(caller.role, frozenset()):
+        raise Forbidden
+    connection.state["caller"] = caller
+
+
+async def provide_caller(request: Any) -> Caller:
+    """The verified token of the request; only there on handlers that declare a permission."""
+    return request.state["caller"]
+
+
+def demand_declarations(app: Litestar, permissions: Permissions) -> None:
+    """Raises LookupError when a route declares no access, or a permission that no role has."""
+    granted = frozenset[str]().union(*permissions.values())
+    for handler in route_handlers(app):
+        declared = DECLARATIONS & handler.opt.keys()
+        if len(declared) != 1:
+            raise LookupError(f"{handler} must declare exactly one of {sorted(DECLARATIONS)}")
+        if "permission" in declared and handler.opt["permission"] not in granted:
+            raise LookupError(f"{handler}: nobody has the permission {handler.opt['permission']!r}")
+
+
+def route_handlers(app: Litestar) -> Iterable[HTTPRouteHandler]:
+    """Every handler of ours; Litestar's own answers to OPTIONS are not among them."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if isinstance(handler, HTTPRouteHandler) and "OPTIONS" not in handler.http_methods:
+                yield handler

@@ -1,0 +1,144 @@
+"""`build_app`: health, metrics, problems, access and telemetry, the same in every service."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.router import Router
+from litestar.types import ASGIApp, ControllerRouterHandler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared import logs, telemetry
+from shared.database import Database, DatabaseSettings
+from shared.identity import IdentitySettings, Verifier, keys_at
+from shared.web.access import Permissions, demand_declarations, deny_by_default, provide_caller
+from shared.web.edge import Edge
+from shared.web.openapi import openapi_document
+from shared.web.rendering import render
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class ServiceSettings(DatabaseSettings, IdentitySettings, telemetry.TelemetrySettings, frozen=True, kw_only=True):
+    """What every service needs; a service's own settings extend this."""
+
+    redis_url: str
+    bus_url: str
+    service_secret: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_url: str = "http://127.0.0.1:8000"
+
+
+Resource = Callable[[Litestar], AbstractAsyncContextManager[None]]
+Check = Callable[[], Awaitable[bool]]
+
+
+def build_app(
+    name: str,
+    settings: ServiceSettings,
+    *,
+    routers: Sequence[ControllerRouterHandler],
+    permissions: Permissions,
+    verifier: Verifier | None = None,
+    dependencies: Mapping[str, Provide] | None = None,
+    resources: Sequence[Resource] = (),
+    checks: Mapping[str, Check] | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Edge:
+    """A service of the house.
+
+    `resources` are opened at start and closed in reverse; they may put things into `app.state`. `checks` join the
+    database in `/health/ready`. Raises LookupError when a route does not declare who may call it.
+    """
+    database = Database(settings)
+    app = Litestar(
+        route_handlers=[*routers, _house_routes(checks or {})],
+        dependencies={
+            "database": Provide(lambda: database, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "caller": Provide(provide_caller),
+            **(dependencies or {}),
+        },
+        guards=[deny_by_default],
+        exception_handlers={Exception: render},
+        lifespan=[_telemetry(name, settings), _opened(database), *resources],
+        openapi_config=OpenAPIConfig(
+            title=f"Homeroom {name}",
+            version="1",
+            # Litestar insists on serving its own draft; ours, completed, is /openapi.json.
+            openapi_router=Router("/internal/schema", route_handlers=[], opt={"internal": True}),
+            render_plugins=[JsonRenderPlugin()],
+        ),
+        request_max_body_size=max_body_bytes,
+        logging_config=None,
+    )
+    app.state.service_name = name
+    app.state.database = database
+    app.state.permissions = permissions
+    app.state.verifier = verifier or Verifier(keys_at(settings.jwks_url), cooldown_s=settings.jwks_cooldown_s)
+    demand_declarations(app, permissions)
+    return Edge(app, name)
+
+
+def litestar_of(app: ASGIApp) -> Litestar:
+    """The Litestar application inside a built service."""
+    assert isinstance(app, Edge)
+    assert isinstance(app.app, Litestar)
+    return app.app
+
+
+def _house_routes(checks: Mapping[str, Check]) -> Router:
+    """Health, metrics and the OpenAPI document; not part of the public API."""
+
+    @get("/health/live", sync_to_thread=False)
+    def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @get("/health/ready")
+    async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
+        database: Database = request.app.state.database
+        found = {"database": await database.is_ready(), **{name: await check() for name, check in checks.items()}}
+        draining = bool(request.app.state.get("draining"))
+        ok = all(found.values()) and not draining
+        return Response(found, status_code=200 if ok else 503)
+
+    @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
+    def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        for state, count in request.app.state.database.pool_stats().items():
+            telemetry.DATABASE_POOL.labels(state).set(count)
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @get("/openapi.json", sync_to_thread=False)
+    def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return openapi_document(request.app)
+
+    return Router(
+        "/",
+        route_handlers=[live, ready, metrics, openapi],
+        opt={"public": True},
+        include_in_schema=False,
+    )
+
+
+def _telemetry(name: str, settings: ServiceSettings) -> Resource:
+    @asynccontextmanager
+    async def opened(_: Litestar) -> AsyncIterator[None]:
+        logs.set_up_logs(name, settings.log_level)
+        telemetry.set_up_tracing(name, settings)
+        yield
+
+    return opened
+
+
+def _opened(database: Database) -> Resource:
+    @asynccontextmanager
+    async def opened(_: Litestar) -> AsyncIterator[None]:
+        async with database:
+            yield
+
+    return opened
