@@ -5,12 +5,11 @@ Tenancy has two walls. Every query names `school_id`, and row-level security com
 nothing set, so a forgotten tenant reads zero rows.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, LiteralString, Self, TypeVar, cast
 from uuid import UUID
 
-import msgspec
 import structlog
 from psycopg import AsyncConnection, AsyncCursor, OperationalError
 from psycopg.rows import tuple_row
@@ -18,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from shared import telemetry
 from shared.problems import Unavailable
+from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
 
@@ -42,18 +42,6 @@ FROM tenant CROSS JOIN LATERAL (SELECT inner_statement.* FROM (
 {statement}
 ) AS inner_statement WHERE tenant.school_id IS NOT NULL) AS statement
 """
-
-
-class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`database_url` connects as the app role of one service, never as the owner of its tables."""
-
-    database_url: str
-    database_pool_min: int = 2
-    database_pool_max: int = 8
-    database_pool_wait_s: float = 2.0
-    """How long a request may wait for a connection before it is told 503."""
-    database_pool_waiting: int = 200
-    """How many requests may wait at once; further ones are told 503 at once."""
 
 
 class Reader:
@@ -85,7 +73,7 @@ class Reader:
     @asynccontextmanager
     async def _run(
         self, sql: LiteralString, params: Mapping[str, object]
-    ) -> AsyncIterator[AsyncCursor[tuple[Any, ...]]]:
+    ) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]]]:
         async with self._database.connection() as connection:
             statement = READ_AS_TENANT.replace("{statement}", sql)
             cursor = await _execute(connection, statement, {**params, **self._tenant})
@@ -130,14 +118,14 @@ class Tx(Reader):
     @asynccontextmanager
     async def _run(
         self, sql: LiteralString, params: Mapping[str, object]
-    ) -> AsyncIterator[AsyncCursor[tuple[Any, ...]]]:
+    ) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]]]:
         yield await _execute(self._connection, sql, params)
 
 
 class Database:
     """The pool of one service. Use as an async context manager."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: ServiceSettings) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             settings.database_url,
             min_size=settings.database_pool_min,
@@ -157,7 +145,7 @@ class Database:
         await self._pool.close(timeout=5)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
         """A pooled connection without a tenant. Raises Unavailable when none is to be had in time."""
         try:
             connection = await self._pool.getconn()
@@ -175,7 +163,7 @@ class Database:
     @asynccontextmanager
     async def transaction(
         self, *, school_id: UUID | None = None, user_id: UUID | None = None, capability: str | None = None
-    ) -> AsyncIterator[Tx]:
+    ) -> AsyncGenerator[Tx]:
         """Commit on leaving, roll back on an exception. No network call other than the database's inside.
 
         `school_id` is the tenant. `user_id` and `capability` open the few rows of `auth` that belong to a
@@ -187,7 +175,11 @@ class Database:
                 await _execute(
                     connection,
                     SET_TENANT,
-                    {"school_id": _text(school_id), "user_id": _text(user_id), "capability": capability or ""},
+                    {
+                        "school_id": _text(school_id),
+                        "user_id": _text(user_id),
+                        "capability": capability or "",
+                    },
                 )
                 yield tx
         await tx.run_callbacks()
@@ -217,9 +209,7 @@ def _text(value: UUID | None) -> str:
     return "" if value is None else str(value)
 
 
-async def _execute(
-    connection: Connection, sql: str, params: Mapping[str, object]
-) -> AsyncCursor[tuple[Any, ...]]:
+async def _execute(connection: Connection, sql: str, params: Mapping[str, object]) -> AsyncCursor[tuple[Any, ...]]:
     with telemetry.database_call():
         return await connection.execute(cast("LiteralString", sql), params, binary=True)
 
@@ -234,7 +224,7 @@ _checked: set[tuple[type, bytes]] = set()
 
 def _check_columns(row: type[Any], cursor: AsyncCursor[tuple[Any, ...]]) -> None:
     """A Struct built by position must not be filled in the wrong order: compare names once per statement."""
-    query = cursor._query  # noqa: SLF001 (the statement as sent; psycopg offers no public name for it)
+    query = cursor._query  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] (the statement as sent has no public name)
     key = (row, query.query if query else b"")
     if key in _checked:
         return

@@ -38,11 +38,6 @@ class Role:
     GUARDIAN: Final = "guardian"
 
 
-class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
-    jwks_url: str
-    jwks_cooldown_s: float = 30.0
-
-
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """A verified access token. `person_id` is the school record (teacher, guardian, student) behind the login."""
 

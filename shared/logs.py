@@ -25,7 +25,11 @@ def set_up_logs(service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format='{"library": "%(name)s", "level": "%(levelname)s", "event": "%(message)s"}')
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.WARNING,
+        format='{"library": "%(name)s", "level": "%(levelname)s", "event": "%(message)s"}',
+    )
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -9,6 +9,43 @@ import msgspec
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What each of our processes needs, the gateway too."""
+
+    redis_url: str
+    jwks_url: str
+    """Where `auth` publishes the keys that sign tokens."""
+    jwks_cooldown_s: float = 30.0
+    """An unknown key id makes us fetch the keys again, but not more often than this."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    stop_grace_s: float = 10.0
+    """How long a stopping process may finish what it began."""
+    drain_s: float = 0.0
+    """How long a stopping process still accepts after it has told `/health/ready` that it stops."""
+    log_level: str = "INFO"
+    otel_exporter_otlp_endpoint: str = ""
+    traces_file: str = ""
+
+
+class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What every service needs; a service's own settings extend this."""
+
+    database_url: str
+    """Connects as the app role of the service, never as the owner of its tables."""
+    database_pool_min: int = 2
+    database_pool_max: int = 8
+    database_pool_wait_s: float = 2.0
+    """How long a request may wait for a connection before it is told 503."""
+    database_pool_waiting: int = 200
+    """How many requests may wait at once; further ones are told 503 at once."""
+    bus_url: str
+    auth_url: str
+    service_secret: str = ""
+    public_url: str = "http://127.0.0.1:8000"
+    """The gateway, as a browser reaches it: for links in mails."""
+
+
 class SettingsError(Exception):
     """A variable is missing or cannot be read. Names the variable, never shows its value."""
 

@@ -4,7 +4,7 @@ Spans leave by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set, or as JSON lines in
 nothing is recorded, but the trace id still travels, so that every error body and log line can name it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -19,10 +19,15 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.settings import ProcessSettings
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUEST_SECONDS = Histogram(
-    "homeroom_request_seconds", "Time to answer a request.", ("service", "operation", "status"), buckets=SECONDS
+    "homeroom_request_seconds",
+    "Time to answer a request.",
+    ("service", "operation", "status"),
+    buckets=SECONDS,
 )
 DATABASE_SECONDS = Histogram("homeroom_database_seconds", "Time of one database call.", buckets=SECONDS)
 DATABASE_POOL = Gauge("homeroom_database_pool", "Connections of the pool.", ("state",))
@@ -30,12 +35,6 @@ PROBLEMS = Counter("homeroom_problems_total", "Problem documents sent.", ("servi
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("homeroom")
-
-
-class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
-    otel_exporter_otlp_endpoint: str = ""
-    traces_file: str = ""
-    log_level: str = "INFO"
 
 
 class JsonLinesExporter(SpanExporter):
@@ -50,7 +49,7 @@ class JsonLinesExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def set_up_tracing(service: str, settings: TelemetrySettings) -> None:
+def set_up_tracing(service: str, settings: ProcessSettings) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     if settings.otel_exporter_otlp_endpoint:
         endpoint = settings.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"
@@ -62,7 +61,7 @@ def set_up_tracing(service: str, settings: TelemetrySettings) -> None:
 
 
 @contextmanager
-def span(name: str, kind: SpanKind = SpanKind.INTERNAL, traceparent: str | None = None) -> Iterator[Span]:
+def span(name: str, kind: SpanKind = SpanKind.INTERNAL, traceparent: str | None = None) -> Generator[Span]:
     """A span, child of `traceparent` when given, else of the current one."""
     parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
     with _tracer.start_as_current_span(name, context=parent, kind=kind, record_exception=False) as current:
@@ -82,7 +81,7 @@ def trace_id() -> str:
 
 
 @contextmanager
-def database_call() -> Iterator[None]:
+def database_call() -> Generator[None]:
     started = perf_counter()
     try:
         yield

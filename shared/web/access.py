@@ -19,9 +19,7 @@ Permissions = Mapping[str, frozenset[str]]
 DECLARATIONS = frozenset({"permission", "public", "internal"})
 
 
-async def deny_by_default(
-    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-) -> None:
+async def deny_by_default(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let in whom the handler's declaration names. Raises Unauthenticated or Forbidden."""
     if handler.opt.get("public"):
         return

@@ -1,6 +1,6 @@
 """`build_app`: health, metrics, problems, access and telemetry, the same in every service."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -13,25 +13,15 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared import logs, telemetry
-from shared.database import Database, DatabaseSettings
-from shared.identity import IdentitySettings, Verifier, keys_at
+from shared.database import Database
+from shared.identity import Verifier, keys_at
+from shared.settings import ServiceSettings
 from shared.web.access import Permissions, demand_declarations, deny_by_default, provide_caller
 from shared.web.edge import Edge
 from shared.web.openapi import openapi_document
 from shared.web.rendering import render
 
 MAX_BODY_BYTES = 1024 * 1024
-
-
-class ServiceSettings(DatabaseSettings, IdentitySettings, telemetry.TelemetrySettings, frozen=True, kw_only=True):
-    """What every service needs; a service's own settings extend this."""
-
-    redis_url: str
-    bus_url: str
-    service_secret: str = ""
-    host: str = "127.0.0.1"
-    port: int = 0
-    public_url: str = "http://127.0.0.1:8000"
 
 
 Resource = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -102,7 +92,10 @@ def _house_routes(checks: Mapping[str, Check]) -> Router:
     @get("/health/ready")
     async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
         database: Database = request.app.state.database
-        found = {"database": await database.is_ready(), **{name: await check() for name, check in checks.items()}}
+        found = {
+            "database": await database.is_ready(),
+            **{name: await check() for name, check in checks.items()},
+        }
         draining = bool(request.app.state.get("draining"))
         ok = all(found.values()) and not draining
         return Response(found, status_code=200 if ok else 503)
@@ -127,7 +120,7 @@ def _house_routes(checks: Mapping[str, Check]) -> Router:
 
 def _telemetry(name: str, settings: ServiceSettings) -> Resource:
     @asynccontextmanager
-    async def opened(_: Litestar) -> AsyncIterator[None]:
+    async def opened(_: Litestar) -> AsyncGenerator[None]:
         logs.set_up_logs(name, settings.log_level)
         telemetry.set_up_tracing(name, settings)
         yield
@@ -137,7 +130,7 @@ def _telemetry(name: str, settings: ServiceSettings) -> Resource:
 
 def _opened(database: Database) -> Resource:
     @asynccontextmanager
-    async def opened(_: Litestar) -> AsyncIterator[None]:
+    async def opened(_: Litestar) -> AsyncGenerator[None]:
         async with database:
             yield
 

@@ -47,12 +47,10 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 def render(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     problem = as_problem(error)
-    if problem.status >= 500 and not isinstance(error, Problem):  # noqa: PLR2004 (HTTP's own boundary)
+    if problem.status >= 500 and not isinstance(error, Problem):
         log.error("request_failed", exc_info=error)
     telemetry.PROBLEMS.labels(request.app.state.service_name, problem.slug).inc()
-    return Response(
-        content=encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
-    )
+    return Response(content=encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 def encode(problem: Problem) -> bytes:
@@ -90,7 +88,7 @@ def as_problem(error: Exception) -> Problem:
 def _from_status(error: HTTPException) -> Problem:
     problem = BY_STATUS.get(error.status_code)
     if problem is None:
-        return Problem() if error.status_code >= 500 else problems.BadRequest()  # noqa: PLR2004 (as above)
+        return Problem() if error.status_code >= 500 else problems.BadRequest()
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return problem(headers=headers)
 
@@ -101,7 +99,7 @@ def _validation_detail(error: ValidationException) -> str:
 
 def _field_errors(error: ValidationException) -> list[FieldError]:
     extra = error.extra if isinstance(error.extra, list) else []
-    return [_field_error(item) for item in extra if isinstance(item, dict)]
+    return [_field_error(item) for item in extra if isinstance(item, dict)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _field_error(item: dict[str, Any]) -> FieldError:
