@@ -52,7 +52,7 @@ class Reader:
         self._tenant = {"_school_id": _text(school_id), "_user_id": _text(user_id)}
 
     async def all(self, row: type[T], sql: LiteralString, /, **params: object) -> list[T]:
-        """All rows as `row`; the statement's columns are the Struct's fields, in order."""
+        """All rows as `row`; the statement's columns are named as the Struct's fields."""
         async with self._run(sql, params) as cursor:
             return _rows(row, cursor, await cursor.fetchall())
 
@@ -215,20 +215,5 @@ async def _execute(connection: Connection, sql: str, params: Mapping[str, object
 
 
 def _rows(row: type[T], cursor: AsyncCursor[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[T]:
-    _check_columns(row, cursor)
-    return [row(*values) for values in found]
-
-
-_checked: set[tuple[type, bytes]] = set()
-
-
-def _check_columns(row: type[Any], cursor: AsyncCursor[tuple[Any, ...]]) -> None:
-    """A Struct built by position must not be filled in the wrong order: compare names once per statement."""
-    query = cursor._query  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] (the statement as sent has no public name)
-    key = (row, query.query if query else b"")
-    if key in _checked:
-        return
-    columns = tuple(column.name for column in cursor.description or ())
-    if columns != row.__struct_fields__:
-        raise TypeError(f"{row.__name__} wants columns {row.__struct_fields__}, the statement returns {columns}")
-    _checked.add(key)
+    columns = [column.name for column in cursor.description or ()]
+    return [row(**dict(zip(columns, values, strict=True))) for values in found]

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
+from litestar.params import QueryParameter
 
 from shared.problems import BadRequest, FieldError
 
 T = TypeVar("T")
 KeyT = TypeVar("KeyT", bound=msgspec.Struct)
 
-Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="How many at the most; 50 unless told.")]
-Cursor = Annotated[str, msgspec.Meta(max_length=500, description="The `cursor` of the `next` link, as it was given.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at the most; 50 unless told.")]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=500, description="The `cursor` of the `next` link, as it was given.")
+]
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

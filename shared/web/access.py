@@ -8,7 +8,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
@@ -35,7 +35,7 @@ async def deny_by_default(connection: ASGIConnection[Any, Any, Any, Any], handle
     connection.state["caller"] = caller
 
 
-async def provide_caller(request: Any) -> Caller:
+async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
     """The verified token of the request; only there on handlers that declare a permission."""
     return request.state["caller"]
 

@@ -18,7 +18,7 @@ from shared.identity import Verifier, keys_at
 from shared.settings import ServiceSettings
 from shared.web.access import Permissions, demand_declarations, deny_by_default, provide_caller
 from shared.web.edge import Edge
-from shared.web.openapi import openapi_document
+from shared.web.openapi import LITESTARS_OWN, openapi_document
 from shared.web.rendering import render
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -61,7 +61,7 @@ def build_app(
             title=f"Homeroom {name}",
             version="1",
             # Litestar insists on serving its own draft; ours, completed, is /openapi.json.
-            openapi_router=Router("/internal/schema", route_handlers=[], opt={"internal": True}),
+            openapi_router=Router(LITESTARS_OWN, route_handlers=[], opt={"internal": True}),
             render_plugins=[JsonRenderPlugin()],
         ),
         request_max_body_size=max_body_bytes,

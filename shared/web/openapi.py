@@ -7,6 +7,7 @@ from litestar import Litestar
 
 from shared.web.access import route_handlers
 
+LITESTARS_OWN = "/internal/schema"
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 PROBLEM_SCHEMA: dict[str, object] = {
     "type": "object",
@@ -36,6 +37,7 @@ def openapi_document(app: Litestar) -> dict[str, Any]:
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     handlers = {handler.operation_id: handler for handler in route_handlers(app)}
+    document["paths"] = {path: item for path, item in document["paths"].items() if not path.startswith(LITESTARS_OWN)}
     for path in document["paths"].values():
         for operation in path.values():
             _complete(operation, handlers[operation["operationId"]].opt)

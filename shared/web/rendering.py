@@ -77,6 +77,8 @@ def as_problem(error: Exception) -> Problem:
             return _from_status(error)
         case RecursionError():
             return problems.BadRequest("The document is nested too deeply.")
+        case UnicodeDecodeError():
+            return problems.BadRequest("The document is not UTF-8.")
         case DataError():
             return problems.Invalid("A value is out of range or holds characters that cannot be stored.")
         case QueryCanceled() | LockNotAvailable() | OperationalError():
@@ -90,7 +92,7 @@ def _from_status(error: HTTPException) -> Problem:
     if problem is None:
         return Problem() if error.status_code >= 500 else problems.BadRequest()
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return problem(headers=headers)
+    return problem(error.detail if error.status_code == 400 else "", headers=headers)
 
 
 def _validation_detail(error: ValidationException) -> str:
@@ -104,6 +106,10 @@ def _field_errors(error: ValidationException) -> list[FieldError]:
 
 def _field_error(item: dict[str, Any]) -> FieldError:
     message, place = str(item.get("message", "Invalid.")), str(item.get("key", ""))
+    if message == "'data'":
+        return FieldError("", "A JSON body is needed.")
     source = str(getattr(item.get("source"), "value", item.get("source") or "body"))
-    pointer = "/" + re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place).replace(".", "/") if place else ""
-    return FieldError(pointer if source == "body" else f"{source}{pointer}", message)
+    path = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place).replace(".", "/")
+    if source != "body":
+        return FieldError(f"{source}/{path}", message)
+    return FieldError("" if path in {"", "data"} else f"/{path}", message)
