@@ -1,0 +1,98 @@
+"""What `academic` tells the others."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class StudentChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.student_changed.v1", tag_field="type"):
+    student_id: UUID
+    given_name: str
+    family_name: str
+    """Empty for people who have none."""
+    email: str | None = None
+    is_active: bool
+
+
+class TeacherChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.teacher_changed.v1", tag_field="type"):
+    teacher_id: UUID
+    given_name: str
+    family_name: str
+    email: str | None = None
+    is_active: bool
+
+
+class GuardianChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.guardian_changed.v1", tag_field="type"):
+    """A guardian as one school knows them; with children at two schools there are two, with one login."""
+
+    guardian_id: UUID
+    given_name: str
+    family_name: str
+    email: str | None = None
+    is_active: bool
+
+
+class GuardianLinkChanged(
+    msgspec.Struct, frozen=True, kw_only=True, tag="academic.guardian_link_changed.v1", tag_field="type"
+):
+    """What one guardian may do and hear about one child, from `starts_on` to `ends_on` (both included)."""
+
+    guardian_link_id: UUID
+    guardian_id: UUID
+    student_id: UUID
+    relation: str
+    may_see: bool
+    receives_alerts: bool
+    priority: int
+    """1 is called first."""
+    starts_on: date | None = None
+    ends_on: date | None = None
+    is_active: bool
+    """False once the link was removed; then nothing may be seen or sent, whatever the dates say."""
+
+
+class ClassMember(msgspec.Struct, frozen=True, kw_only=True):
+    person_id: UUID
+    role: Literal["student", "teacher"]
+    starts_on: date
+    ends_on: date | None = None
+
+
+class ClassChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.class_changed.v1", tag_field="type"):
+    """A class and all its members, as they now are."""
+
+    class_id: UUID
+    title: str
+    is_active: bool
+    members: list[ClassMember]
+
+
+class AttendanceDayChanged(
+    msgspec.Struct, frozen=True, kw_only=True, tag="academic.attendance_day_changed.v1", tag_field="type"
+):
+    """A student's day after a register was saved: derived from all marks of that day.
+
+    The envelope's `version` counts the changes of this student's day.
+    """
+
+    student_id: UUID
+    day: date
+    """In the school's time zone."""
+    status: Literal["present", "late", "absent", "excused", "unmarked"]
+    is_unexplained_absence: bool
+    """True when at least one lesson of the day is marked with a code that absence alerts are for."""
+    lessons: list[str]
+    """The titles of the lessons missed without explanation, in order of time."""
+    changed_at: Instant
+    """When the mark behind this change was made; the grace period counts from here."""
+    changed_by: UUID
+    """The login that saved the register: nobody is alerted about their own action."""
+
+
+AcademicEvent = (
+    StudentChanged | TeacherChanged | GuardianChanged | GuardianLinkChanged | ClassChanged | AttendanceDayChanged
+)

@@ -1,0 +1,60 @@
+"""What `school` tells the others."""
+
+from datetime import date, time
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+
+class SchoolChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.school_changed.v1", tag_field="type"):
+    """A school and its settings, as they now are."""
+
+    school_id: UUID
+    district_id: UUID
+    name: str
+    time_zone: str
+    """An IANA name; it decides what `today` is."""
+    grace_period_minutes: int
+    """How long after an absence was marked its alert waits for a correction."""
+
+
+class AcademicSession(msgspec.Struct, frozen=True, kw_only=True):
+    academic_session_id: UUID
+    sourced_id: str | None = None
+    title: str
+    kind: Literal["school_year", "term", "grading_period"]
+    starts_on: date
+    ends_on: date
+    """The last day, included."""
+    parent_id: UUID | None = None
+
+
+class BellPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """One period of one weekday, in the school's local time."""
+
+    period: str
+    weekday: int
+    """1 is Monday, 7 is Sunday (ISO 8601)."""
+    starts_at: time
+    ends_at: time
+
+
+class CalendarDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day that is not as its weekday says."""
+
+    day: date
+    kind: Literal["holiday", "special"]
+    title: str
+
+
+class CalendarChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.calendar_changed.v1", tag_field="type"):
+    """All that turns a timetable into dates: sessions, bell schedule and days, as they now are, whole."""
+
+    school_id: UUID
+    academic_sessions: list[AcademicSession]
+    bell_periods: list[BellPeriod]
+    calendar_days: list[CalendarDay]
+
+
+SchoolEvent = SchoolChanged | CalendarChanged
