@@ -21,7 +21,7 @@ def set_up_logs(service: str, level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: _StandardOutput(),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
@@ -32,6 +32,15 @@ def set_up_logs(service: str, level: str = "INFO") -> None:
     )
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _StandardOutput:
+    """Writes to whatever standard output is at the moment: tests swap it."""
+
+    def msg(self, line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+
+    debug = info = warning = error = critical = msg
 
 
 def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

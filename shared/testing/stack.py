@@ -1,0 +1,170 @@
+"""One Postgres, one Valkey and (where installed) one RabbitMQ for a whole test run; a fresh database per worker."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import psycopg
+from cryptography.fernet import Fernet
+
+from shared.migrate import migrate
+from shared.settings import load
+from tools.embedded.postgres import EmbeddedPostgres, prepare_database
+from tools.embedded.valkey import EmbeddedValkey
+
+try:
+    from tools.embedded.rabbitmq import EmbeddedRabbitMQ
+except ImportError:
+    EmbeddedRabbitMQ = None
+
+SERVICES = ("auth", "school", "academic", "communication", "notification")
+TEMPLATE = "homeroom_template"
+NOWHERE = "http://127.0.0.1:1"
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process needs to know of the servers that the controlling process started."""
+
+    postgres_port: int
+    admin_url: str
+    redis_url: str
+    amqp_url: str | None
+    password: str
+    seal_key: str
+
+
+class Servers:
+    """The servers of a run. RabbitMQ starts with the others: it is slow, and CI wants it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._password = secrets.token_hex(16)
+        self._seal_key = Fernet.generate_key().decode()
+        self._postgres = EmbeddedPostgres(directory / "postgres", durable=False)
+        self._valkey = EmbeddedValkey(directory / "valkey", durable=False)
+        self._rabbitmq = (
+            EmbeddedRabbitMQ(directory / "rabbitmq") if EmbeddedRabbitMQ and EmbeddedRabbitMQ.is_installed() else None
+        )
+
+    def start(self) -> Self:
+        with ThreadPoolExecutor() as pool:
+            started = [pool.submit(server.start) for server in self._all()]
+            for each in started:
+                each.result()
+        self._make_template()
+        return self
+
+    def stop(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            for server in self._all():
+                pool.submit(server.stop)
+
+    def addresses(self) -> Addresses:
+        return Addresses(
+            postgres_port=self._postgres.port,
+            admin_url=self._postgres.admin_url,
+            redis_url=self._valkey.url,
+            amqp_url=self._rabbitmq.url if self._rabbitmq else None,
+            password=self._password,
+            seal_key=self._seal_key,
+        )
+
+    def add_vhost(self, number: int) -> None:
+        """Give a worker its own namespace on the broker, so that queues of the same name do not meet."""
+        if self._rabbitmq:
+            self._rabbitmq.add_vhost(f"test{number}")
+
+    def _all(self) -> list[EmbeddedPostgres | EmbeddedValkey | EmbeddedRabbitMQ]:
+        return [self._postgres, self._valkey, *([self._rabbitmq] if self._rabbitmq else [])]
+
+    def _make_template(self) -> None:
+        roles = {f"{service}_{role}": self._password for service in SERVICES for role in ("owner", "app")}
+        prepare_database(self._postgres.admin_url, TEMPLATE, roles)
+        for service in SERVICES:
+            if Path(f"services/{service}/migrations").is_dir():
+                migrate(service, owner_url=self._postgres.url(f"{service}_owner", self._password, TEMPLATE))
+
+
+class Stack:
+    """The part of the servers that belongs to one worker: a database, a Valkey database, a broker's vhost."""
+
+    def __init__(self, addresses: Addresses, number: int) -> None:
+        self._addresses = addresses
+        self._number = number
+        self._database = f"homeroom_test{number}"
+        self.admin_url = _with_path(addresses.admin_url, self._database)
+        with psycopg.connect(addresses.admin_url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{self._database}" TEMPLATE {TEMPLATE}')
+
+    @property
+    def redis_url(self) -> str:
+        return _with_path(self._addresses.redis_url, str(self._number))
+
+    @property
+    def bus_url(self) -> str:
+        """Valkey streams: the transport that is always there."""
+        return "valkey://" + self.redis_url.removeprefix("redis://")
+
+    @property
+    def amqp_url(self) -> str | None:
+        """RabbitMQ, where it is installed."""
+        url = self._addresses.amqp_url
+        return _with_path(url, f"test{self._number}") if url else None
+
+    @property
+    def bus_urls(self) -> list[str]:
+        return [self.bus_url, *([self.amqp_url] if self.amqp_url else [])]
+
+    def database_url(self, service: str) -> str:
+        return self._url(f"{service}_app")
+
+    def owner_url(self, service: str) -> str:
+        return self._url(f"{service}_owner")
+
+    def service_env(self, service: str) -> dict[str, str]:
+        """Every variable that a service's settings may ask for; calls to other services lead nowhere."""
+        return {
+            "DATABASE_URL": self.database_url(service),
+            "DATABASE_OWNER_URL": self.owner_url(service),
+            "REDIS_URL": self.redis_url,
+            "BUS_URL": self.bus_url,
+            "JWKS_URL": f"{NOWHERE}/.well-known/jwks.json",
+            **{f"{name.upper()}_URL": NOWHERE for name in SERVICES},
+            "SERVICE_SECRET": f"{service}-secret",
+            "SERVICE_SECRETS": json.dumps({name: f"{name}-secret" for name in SERVICES}),
+            "SEAL_KEY": self._addresses.seal_key,
+            "SIGNING_KEY_SECRET": self._addresses.seal_key,
+            "BOOTSTRAP_EMAIL": "admin@homeroom.test",
+            "BOOTSTRAP_PASSWORD": "a bootstrap password",
+            "PUBLIC_URL": "http://gateway.test",
+            "SMTP_URL": "smtp://127.0.0.1:1",
+            "MAIL_FROM": "homeroom@homeroom.test",
+            "S3_ENDPOINT_URL": NOWHERE,
+            "S3_BUCKET": "homeroom",
+            "S3_REGION": "us-east-1",
+            "S3_ACCESS_KEY_ID": "key",
+            "S3_SECRET_ACCESS_KEY": "secret",
+            "LOG_LEVEL": "WARNING",
+        }
+
+    def settings(self, type_: type[SettingsT], service: str, **overrides: object) -> SettingsT:
+        """The settings of a service on this stack; `overrides` are fields by name."""
+        env: Mapping[str, str] = {
+            **self.service_env(service),
+            **{name.upper(): str(value) for name, value in overrides.items()},
+        }
+        return load(type_, env)
+
+    def _url(self, role: str) -> str:
+        return (
+            f"postgresql://{role}:{self._addresses.password}@127.0.0.1:{self._addresses.postgres_port}/{self._database}"
+        )
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlsplit(url)._replace(path=f"/{path}").geturl()

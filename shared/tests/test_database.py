@@ -1,0 +1,184 @@
+"""The tenant wall: what a pooled connection may and may not remember (bar B3)."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from shared.database import Database, switch_school
+from shared.ids import new_id
+from shared.problems import Unavailable
+from shared.settings import ServiceSettings
+from shared.testing.stack import Stack
+
+CREATE_TENANT_TABLE = """
+CREATE TABLE IF NOT EXISTS hygiene (school_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (school_id, id));
+ALTER TABLE hygiene ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hygiene FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON hygiene
+    USING (school_id = (SELECT nullif(current_setting('app.school_id', true), '')::uuid));
+GRANT SELECT, INSERT, UPDATE, DELETE ON hygiene TO school_app;
+"""
+SEEN = "SELECT school_id FROM hygiene ORDER BY id LIMIT 100"
+SETTING = "SELECT coalesce(current_setting('app.school_id', true), '')"
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    school_id: UUID
+
+
+@pytest.fixture(scope="module")
+async def schools(stack: Stack) -> AsyncGenerator[list[UUID]]:
+    schools = [new_id() for _ in range(3)]
+    with psycopg.connect(stack.owner_url("school"), autocommit=True) as owner:
+        owner.execute(CREATE_TENANT_TABLE)
+        owner.execute("ALTER TABLE hygiene NO FORCE ROW LEVEL SECURITY")
+        for school_id in schools:
+            owner.execute("INSERT INTO hygiene VALUES (%s, %s)", (school_id, new_id()))
+        owner.execute("ALTER TABLE hygiene FORCE ROW LEVEL SECURITY")
+    yield schools
+    with psycopg.connect(stack.owner_url("school"), autocommit=True) as owner:
+        owner.execute("DROP TABLE hygiene")
+
+
+@pytest.fixture
+async def database(stack: Stack, schools: list[UUID]) -> AsyncGenerator[Database]:
+    settings = stack.settings(
+        ServiceSettings, "school", database_pool_min=1, database_pool_max=2, database_pool_wait_s=30
+    )
+    async with Database(settings) as database:
+        yield database
+
+
+async def seen_by(database: Database, school_id: UUID | None) -> list[UUID]:
+    return [row.school_id for row in await database.reader(school_id=school_id).all(Seen, SEEN)]
+
+
+async def test_a_reader_sees_its_own_school(database: Database, schools: list[UUID]) -> None:
+    assert await seen_by(database, schools[0]) == [schools[0]]
+
+
+async def test_a_forgotten_tenant_sees_nothing(database: Database, schools: list[UUID]) -> None:
+    await seen_by(database, schools[0])
+
+    async with database.connection() as connection:
+        cursor = await connection.execute(SEEN)
+
+        assert await cursor.fetchall() == []
+
+
+async def test_a_statement_without_tenant_sees_nothing(database: Database) -> None:
+    assert await seen_by(database, None) == []
+
+
+async def test_a_row_of_another_school_cannot_be_written(database: Database, schools: list[UUID]) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        async with database.transaction(school_id=schools[0]) as tx:
+            await tx.execute("INSERT INTO hygiene VALUES (%(school)s, %(id)s)", school=schools[1], id=new_id())
+
+
+async def test_an_exception_rolls_the_transaction_back(database: Database, schools: list[UUID]) -> None:
+    with suppress(LookupError):
+        async with database.transaction(school_id=schools[0]) as tx:
+            await tx.execute("INSERT INTO hygiene VALUES (%(school)s, %(id)s)", school=schools[0], id=new_id())
+            raise LookupError
+
+    assert len(await seen_by(database, schools[0])) == 1
+
+
+async def test_switching_the_school_lasts_as_long_as_the_transaction(database: Database, schools: list[UUID]) -> None:
+    async with database.transaction(school_id=schools[0]) as tx:
+        await switch_school(tx, schools[1])
+
+        assert [row.school_id for row in await tx.all(Seen, SEEN)] == [schools[1]]
+
+    assert await seen_by(database, schools[0]) == [schools[0]]
+
+
+async def test_after_commit_runs_only_after_a_commit(database: Database, schools: list[UUID]) -> None:
+    told: list[str] = []
+
+    async def tell() -> None:
+        told.append("committed")
+
+    with suppress(LookupError):
+        async with database.transaction(school_id=schools[0]) as tx:
+            tx.after_commit(tell)
+            raise LookupError
+    assert told == []
+
+    async with database.transaction(school_id=schools[0]) as tx:
+        tx.after_commit(tell)
+    assert told == ["committed"]
+
+
+async def test_a_pool_that_stays_empty_is_told_as_unavailable(stack: Stack, schools: list[UUID]) -> None:
+    settings = stack.settings(
+        ServiceSettings, "school", database_pool_min=1, database_pool_max=1, database_pool_wait_s=0.2
+    )
+    async with Database(settings) as database, database.connection():
+        with pytest.raises(Unavailable) as refused:
+            await seen_by(database, schools[0])
+
+    assert refused.value.headers["Retry-After"]
+
+
+async def abuse(database: Database, schools: list[UUID], rng: random.Random) -> set[UUID]:
+    """One transaction in a random school that ends in one of five ways; the foreign schools it saw."""
+    school_id, ending = rng.choice(schools), rng.randrange(5)
+    foreign: set[UUID] = set()
+
+    async def work() -> None:
+        async with database.transaction(school_id=school_id) as tx:
+            foreign.update(row.school_id for row in await tx.all(Seen, SEEN) if row.school_id != school_id)
+            match ending:
+                case 1:
+                    raise LookupError
+                case 2:
+                    await tx.execute("SELECT 1 / 0")
+                case 3:
+                    await tx.execute("SELECT pg_sleep(0.02)")
+                case _:
+                    await tx.execute(SETTING)
+
+    task = asyncio.create_task(work())
+    if ending == 3:
+        await asyncio.sleep(rng.random() * 0.02)
+        task.cancel()
+    with suppress(LookupError, psycopg.errors.DivisionByZero, asyncio.CancelledError):
+        await task
+    foreign.update(found for found in await seen_by(database, school_id) if found != school_id)
+    return foreign
+
+
+async def test_no_tenant_survives_its_transaction(database: Database, schools: list[UUID]) -> None:
+    rng = random.Random(7)
+
+    async def tasks() -> set[UUID]:
+        return set().union(*[await abuse(database, schools, rng) for _ in range(40)])
+
+    foreign = await asyncio.gather(*(tasks() for _ in range(50)))
+
+    assert set().union(*foreign) == set()
+    for _ in range(4):
+        async with database.connection() as connection:
+            assert await (await connection.execute(SETTING)).fetchone() == ("",)
+
+
+async def test_control_a_session_level_tenant_is_seen_by_the_next_borrower(stack: Stack, schools: list[UUID]) -> None:
+    """The trap that the wall above must not fall into; it shows that the check can fail."""
+    async with AsyncConnectionPool(
+        stack.database_url("school"), min_size=1, max_size=1, kwargs={"autocommit": True}, open=False
+    ) as pool:
+        async with pool.connection() as connection:
+            await connection.execute("SELECT set_config('app.school_id', %s, false)", (str(schools[0]),))
+        async with pool.connection() as connection:
+            rows = await (await connection.execute(SEEN)).fetchall()
+
+    assert rows == [(schools[0],)]
