@@ -47,8 +47,8 @@ def pytest_configure_node(node: Any) -> None:
     """Called by xdist in the controlling process for each worker."""
     servers = node.config.stash[RUN].servers()
     number = int(node.workerinput["workerid"].removeprefix("gw"))
-    servers.add_vhost(number)
     node.workerinput["number"] = number
+    node.workerinput["amqp_url"] = servers.amqp_url(number)
     node.workerinput["addresses"] = msgspec.json.encode(servers.addresses()).decode()
 
 
@@ -63,11 +63,10 @@ def stack(request: pytest.FixtureRequest) -> Generator[Stack]:
     workerinput = getattr(request.config, "workerinput", None)
     if workerinput is None:
         servers = request.config.stash[RUN].servers()
-        servers.add_vhost(0)
-        yield Stack(servers.addresses(), 0)
+        yield Stack(servers.addresses(), 0, lambda: servers.amqp_url(0))
     else:
         addresses = msgspec.json.decode(workerinput["addresses"], type=Addresses)
-        yield Stack(addresses, workerinput["number"])
+        yield Stack(addresses, workerinput["number"], lambda: workerinput["amqp_url"])
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,12 +15,8 @@ from cryptography.fernet import Fernet
 from shared.migrate import migrate
 from shared.settings import load
 from tools.embedded.postgres import EmbeddedPostgres, prepare_database
+from tools.embedded.rabbitmq import USER, EmbeddedRabbitMQ, is_installed
 from tools.embedded.valkey import EmbeddedValkey
-
-try:
-    from tools.embedded.rabbitmq import EmbeddedRabbitMQ
-except ImportError:
-    EmbeddedRabbitMQ = None
 
 SERVICES = ("auth", "school", "academic", "communication", "notification")
 TEMPLATE = "homeroom_template"
@@ -34,34 +30,30 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     postgres_port: int
     admin_url: str
     redis_url: str
-    amqp_url: str | None
     password: str
     seal_key: str
 
 
 class Servers:
-    """The servers of a run. RabbitMQ starts with the others: it is slow, and CI wants it."""
+    """The servers of a run; the broker, slow to start, only when it is asked for."""
 
     def __init__(self, directory: Path) -> None:
         self._password = secrets.token_hex(16)
         self._seal_key = Fernet.generate_key().decode()
         self._postgres = EmbeddedPostgres(directory / "postgres", durable=False)
         self._valkey = EmbeddedValkey(directory / "valkey", durable=False)
-        self._rabbitmq = (
-            EmbeddedRabbitMQ(directory / "rabbitmq") if EmbeddedRabbitMQ and EmbeddedRabbitMQ.is_installed() else None
-        )
+        self._rabbitmq = EmbeddedRabbitMQ(directory / "rabbitmq")
+        self._vhosts: set[int] = set()
 
-    def start(self) -> Self:
+    def start(self) -> None:
         with ThreadPoolExecutor() as pool:
-            started = [pool.submit(server.start) for server in self._all()]
-            for each in started:
-                each.result()
+            for started in [pool.submit(self._postgres.start), pool.submit(self._valkey.start)]:
+                started.result()
         self._make_template()
-        return self
 
     def stop(self) -> None:
         with ThreadPoolExecutor() as pool:
-            for server in self._all():
+            for server in (self._postgres, self._valkey, self._rabbitmq):
                 pool.submit(server.stop)
 
     def addresses(self) -> Addresses:
@@ -69,18 +61,22 @@ class Servers:
             postgres_port=self._postgres.port,
             admin_url=self._postgres.admin_url,
             redis_url=self._valkey.url,
-            amqp_url=self._rabbitmq.url if self._rabbitmq else None,
             password=self._password,
             seal_key=self._seal_key,
         )
 
-    def add_vhost(self, number: int) -> None:
-        """Give a worker its own namespace on the broker, so that queues of the same name do not meet."""
-        if self._rabbitmq:
-            self._rabbitmq.add_vhost(f"test{number}")
-
-    def _all(self) -> list[EmbeddedPostgres | EmbeddedValkey | EmbeddedRabbitMQ]:
-        return [self._postgres, self._valkey, *([self._rabbitmq] if self._rabbitmq else [])]
+    def amqp_url(self, number: int) -> str | None:
+        """A vhost of a worker's own, so that queues of the same name do not meet; None without RabbitMQ."""
+        if not is_installed():
+            return None
+        if not self._rabbitmq.process.is_running:
+            self._rabbitmq.start()
+        vhost = f"test{number}"
+        if number not in self._vhosts:
+            self._rabbitmq.ctl("add_vhost", vhost)
+            self._rabbitmq.ctl("set_permissions", "-p", vhost, USER, ".*", ".*", ".*")
+            self._vhosts.add(number)
+        return _with_path(self._rabbitmq.url, vhost)
 
     def _make_template(self) -> None:
         roles = {f"{service}_{role}": self._password for service in SERVICES for role in ("owner", "app")}
@@ -93,8 +89,9 @@ class Servers:
 class Stack:
     """The part of the servers that belongs to one worker: a database, a Valkey database, a broker's vhost."""
 
-    def __init__(self, addresses: Addresses, number: int) -> None:
+    def __init__(self, addresses: Addresses, number: int, amqp_url: Callable[[], str | None]) -> None:
         self._addresses = addresses
+        self._amqp_url = amqp_url
         self._number = number
         self._database = f"homeroom_test{number}"
         self.admin_url = _with_path(addresses.admin_url, self._database)
@@ -113,12 +110,11 @@ class Stack:
     @property
     def amqp_url(self) -> str | None:
         """RabbitMQ, where it is installed."""
-        url = self._addresses.amqp_url
-        return _with_path(url, f"test{self._number}") if url else None
+        return self._amqp_url()
 
     @property
     def bus_urls(self) -> list[str]:
-        return [self.bus_url, *([self.amqp_url] if self.amqp_url else [])]
+        return [self.bus_url, *([url] if (url := self.amqp_url) else [])]
 
     def database_url(self, service: str) -> str:
         return self._url(f"{service}_app")
