@@ -88,7 +88,12 @@ class Process:
     def ensure_running(self) -> None:
         """Raises PartFailed, with the last line of the log, when the process has ended."""
         if not self.is_running:
-            raise PartFailed(f"{self.name} {self._ending()}; the last line of {self.log} is: {self.last_words()}")
+            raise PartFailed(self._ending())
+
+    def ensure_succeeded(self) -> None:
+        """Raises PartFailed, with the last line of the log, unless the process has ended well."""
+        if self._child is None or self._child.poll() != 0:
+            raise PartFailed(self._ending())
 
     def request_stop(self) -> None:
         """Ask for an orderly end, without waiting for it."""
@@ -121,8 +126,9 @@ class Process:
     def _ending(self) -> str:
         code = self._child.poll() if self._child else None
         if code is None:
-            return "was not started"
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            return f"{self.name} does not run."
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"{self.name} {how}; the last line of {self.log} is: {self.last_words()}"
 
 
 class Server(ABC):
