@@ -1,0 +1,170 @@
+"""Taking a register: marks are added, the days they touch derived anew, and what changed is told."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+from shared.outbox import publish
+
+from services.academic.attendance import queries, rules
+from services.academic.attendance.schemas import (
+    AttendanceCode,
+    AttendanceCodeChange,
+    Mark,
+    MarkOfStudent,
+    Register,
+    RegisterLine,
+    RegisterRequest,
+)
+from services.academic.calendar import queries as calendar
+from services.academic.timetable import queries as timetable
+from services.academic.timetable.schemas import Lesson
+from shared import clock
+from shared.contracts.academic import AttendanceDayChanged
+from shared.database import Database, Reader, Tx
+from shared.identity import Caller
+
+
+async def add_default_codes(tx: Tx, school_id: UUID) -> None:
+    """The codes that a school begins with; those it has stay as it made them."""
+    await queries.add_codes(tx, school_id=school_id, codes=rules.DEFAULT_CODES)
+
+
+async def save_code(database: Database, school_id: UUID, code: str, change: AttendanceCodeChange) -> AttendanceCode:
+    """Add or change a code; marks that were made with it keep what it meant then. Raises AlertingPresence."""
+    rules.require_absence(change)
+    async with database.transaction(school_id=school_id) as tx:
+        await queries.save_code(tx, school_id=school_id, code=code, change=change)
+    return AttendanceCode(code=code, **msgspec.structs.asdict(change))
+
+
+async def take_register(
+    database: Database, caller: Caller, lesson_id: UUID, request: RegisterRequest, *, now: datetime
+) -> Register:
+    """Save the register of a lesson and tell whose day it changed.
+
+    Raises NotFound for a lesson that the caller does not teach, StaleRegister with the register as it now is,
+    LessonNotYet, LessonCancelled, UnreadableRegister, ReasonNeeded. Saving what stands there already changes nothing.
+    """
+    school_id, user_id = caller.school, caller.user_id
+    async with database.transaction(school_id=school_id) as tx:
+        lesson = rules.require_register_right(
+            caller, await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id)
+        )
+        zone = await calendar.time_zone_of(tx, school_id=school_id)
+        rules.require_day(lesson.day, today=clock.school_day(now, zone), is_cancelled=lesson.is_cancelled)
+        version = await queries.lock_register(tx, school_id=school_id, lesson_id=lesson.id, user_id=user_id, now=now)
+        register = await register_of(tx, school_id, lesson)
+        if version != request.version:
+            raise rules.StaleRegister(
+                f"You began from version {request.version}; it is at {version}. Look at `current` and save again.",
+                current=msgspec.to_builtins(register),
+            )
+        new_marks = rules.marks_to_add(
+            request,
+            roll=[line.student_id for line in register.lines],
+            current={line.student_id: line.mark for line in register.lines if line.mark},
+            codes={code.code: code for code in await queries.codes(tx, school_id=school_id)},
+        )
+        if new_marks or version == 0:
+            await _save(tx, school_id, lesson, new_marks, version + 1, user_id=user_id, reason=request.reason, now=now)
+        return await register_of(tx, school_id, lesson)
+
+
+async def _save(
+    tx: Tx,
+    school_id: UUID,
+    lesson: Lesson,
+    marks: Sequence[rules.NewMark],
+    version: int,
+    *,
+    user_id: UUID,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    await queries.save_register(tx, school_id=school_id, lesson_id=lesson.id, version=version, user_id=user_id, now=now)
+    await queries.add_marks(
+        tx,
+        school_id=school_id,
+        lesson_id=lesson.id,
+        day=lesson.day,
+        version=version,
+        marks=marks,
+        user_id=user_id,
+        reason=reason,
+        now=now,
+    )
+    student_ids = [new.student_id for new in marks]
+    await derive_days(tx, school_id, student_ids, lesson.day, user_id=user_id, now=now)
+
+
+async def derive_days(
+    tx: Tx, school_id: UUID, student_ids: Sequence[UUID], day: date, *, user_id: UUID, now: datetime
+) -> None:
+    """Derive the day of each student from all marks of that day; publish the days that changed."""
+    await queries.lock_days(tx, school_id=school_id, student_ids=student_ids, day=day)
+    lessons = await queries.marked_lessons(tx, school_id=school_id, student_ids=student_ids, day=day)
+    derived = {student_id: rules.day_of(lessons[student_id]) for student_id in student_ids}
+    changed = await queries.save_days(tx, school_id=school_id, day=day, days=list(derived.items()))
+    for each in changed:
+        outcome = derived[each.student_id]
+        event = AttendanceDayChanged(
+            student_id=each.student_id,
+            day=day,
+            status=outcome.status,
+            is_unexplained_absence=outcome.is_unexplained_absence,
+            lessons=list(outcome.missed_lessons),
+            changed_at=now,
+            changed_by=user_id,
+        )
+        subject = f"{each.student_id}/{day}"
+        await publish(tx, event, school_id=school_id, subject=subject, version=each.version)
+
+
+async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of: datetime | None = None) -> Register:
+    """The register of a lesson: everyone on the roll that day, and who was marked before leaving it.
+
+    `as_of` shows the marks as they were known at that instant.
+    """
+    state = await queries.register(reader, school_id=school_id, lesson_id=lesson.id, as_of=as_of)
+    marks = {
+        mark.student_id: mark
+        for mark in await queries.current_marks(reader, school_id=school_id, lesson_id=lesson.id, as_of=as_of)
+    }
+    roll = await queries.roll(
+        reader, school_id=school_id, class_id=lesson.class_id, day=lesson.day, marked_ids=list(marks)
+    )
+    earlier = {
+        mark.student_id: mark.code
+        for mark in await queries.earlier_marks(
+            reader,
+            school_id=school_id,
+            student_ids=[row.student_id for row in roll],
+            day=lesson.day,
+            starts_at=lesson.starts_at,
+        )
+    }
+    return Register(
+        lesson_id=lesson.id,
+        class_id=lesson.class_id,
+        day=lesson.day,
+        version=state.version,
+        saved_at=state.saved_at,
+        lines=[
+            RegisterLine(
+                student_id=row.student_id,
+                given_name=row.given_name,
+                family_name=row.family_name,
+                mark=_mark(marks.get(row.student_id)),
+                earlier_today=earlier.get(row.student_id),
+            )
+            for row in roll
+        ],
+    )
+
+
+def _mark(mark: MarkOfStudent | None) -> Mark | None:
+    if mark is None:
+        return None
+    return Mark(code=mark.code, kind=mark.kind, is_alerting=mark.is_alerting, minutes_late=mark.minutes_late)

@@ -1,0 +1,200 @@
+"""What may stand in a register, and what a day of marks amounts to. Pure: instants and rows come in as arguments."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from services.academic.attendance.schemas import (
+    AttendanceCode,
+    AttendanceCodeChange,
+    AttendanceDay,
+    Mark,
+    MarkedLesson,
+    RegisterRequest,
+)
+from services.academic.timetable.schemas import Lesson
+from shared.identity import Caller, Role
+from shared.problems import Conflict, FieldError, Invalid, NotFound
+
+ABSENT_SHARE: Final = 0.5
+"""A student who misses at least this share of the day's marked minutes was absent that day."""
+
+DEFAULT_CODES: Final = (
+    AttendanceCode(code="P", title="Present", kind="present", is_alerting=False, statutory_code=None, is_active=True),
+    AttendanceCode(
+        code="A", title="Absent, not explained", kind="absent", is_alerting=True, statutory_code=None, is_active=True
+    ),
+    AttendanceCode(code="L", title="Late", kind="late", is_alerting=False, statutory_code=None, is_active=True),
+    AttendanceCode(code="I", title="Ill", kind="excused", is_alerting=False, statutory_code=None, is_active=True),
+    AttendanceCode(code="E", title="Excused", kind="excused", is_alerting=False, statutory_code=None, is_active=True),
+)
+
+
+class StaleRegister(Conflict):
+    slug = "stale-register"
+    title = "Somebody else saved this register in the meantime"
+
+
+class LessonNotYet(Conflict):
+    slug = "lesson-not-yet"
+    title = "The day of this lesson has not come"
+
+
+class LessonCancelled(Conflict):
+    slug = "lesson-cancelled"
+    title = "This lesson does not take place"
+
+
+class UnreadableRegister(Invalid):
+    slug = "unreadable-register"
+    title = "The register cannot be saved as it is"
+
+
+class ReasonNeeded(Invalid):
+    slug = "reason-needed"
+    title = "A correction needs a reason"
+
+
+class AlertingPresence(Invalid):
+    slug = "alerting-presence"
+    title = "Only an absence can alert guardians"
+
+
+class NewMark(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    mark: Mark
+    is_correction: bool
+
+
+def marks_to_add(
+    request: RegisterRequest,
+    *,
+    roll: Collection[UUID],
+    current: Mapping[UUID, Mark],
+    codes: Mapping[str, AttendanceCode],
+) -> list[NewMark]:
+    """The marks that differ from the current ones, in the order of the roll.
+
+    Students who have a mark and are not in the request keep it. Raises UnreadableRegister with every fault,
+    ReasonNeeded when a mark changes without one.
+    """
+    wanted, errors = _wanted(request, set(roll), codes)
+    if request.default_code is not None:
+        default = _default(request.default_code, codes, errors)
+        wanted = {**dict.fromkeys((id_ for id_ in roll if id_ not in current), default), **wanted}
+    if errors:
+        raise UnreadableRegister("Nothing was saved.", errors=errors)
+    added = [
+        NewMark(student_id=student_id, mark=mark, is_correction=student_id in current)
+        for student_id, mark in wanted.items()
+        if mark is not None and current.get(student_id) != mark
+    ]
+    if request.reason is None and any(new.is_correction for new in added):
+        raise ReasonNeeded("Say in `reason` why marks are changed.", errors=[FieldError("/reason", "Needed here.")])
+    return added
+
+
+def _wanted(
+    request: RegisterRequest, known: set[UUID], codes: Mapping[str, AttendanceCode]
+) -> tuple[dict[UUID, Mark | None], list[FieldError]]:
+    wanted: dict[UUID, Mark | None] = {}
+    errors: list[FieldError] = []
+    for number, asked in enumerate(request.marks):
+        fault = _fault(asked.student_id, known, wanted) or _code_fault(asked.code, asked.minutes_late, codes)
+        if fault:
+            place, reason = fault
+            errors.append(FieldError(f"/marks/{number}/{place}", reason))
+        else:
+            wanted[asked.student_id] = _mark(codes[asked.code], asked.minutes_late)
+    return wanted, errors
+
+
+def _default(code: str, codes: Mapping[str, AttendanceCode], errors: list[FieldError]) -> Mark | None:
+    fault = _code_fault(code, None, codes)
+    if fault is None:
+        return _mark(codes[code], None)
+    errors.append(FieldError("/default_code", fault[1]))
+    return None
+
+
+def _fault(student_id: UUID, known: set[UUID], wanted: Mapping[UUID, Mark | None]) -> tuple[str, str] | None:
+    if student_id not in known:
+        return "student_id", "Not a student of this class on that day."
+    if student_id in wanted:
+        return "student_id", "Marked twice."
+    return None
+
+
+def _code_fault(code: str, minutes_late: int | None, codes: Mapping[str, AttendanceCode]) -> tuple[str, str] | None:
+    known = codes.get(code)
+    if known is None or not known.is_active:
+        usable = ", ".join(sorted(each.code for each in codes.values() if each.is_active))
+        return "code", f"Not a code of this school; there are: {usable}."
+    if known.kind == "late" and minutes_late is None:
+        return "minutes_late", f"The code {code} needs the minutes."
+    if known.kind != "late" and minutes_late is not None:
+        return "minutes_late", f"The code {code} has no minutes."
+    return None
+
+
+def _mark(code: AttendanceCode, minutes_late: int | None) -> Mark:
+    return Mark(code=code.code, kind=code.kind, is_alerting=code.is_alerting, minutes_late=minutes_late)
+
+
+def require_register_right(caller: Caller, lesson: Lesson | None) -> Lesson:
+    """The lesson whose register the caller may see and take: its teachers' and the office's. Raises NotFound."""
+    if lesson is None or (caller.role != Role.SCHOOL_ADMIN and caller.person not in lesson.teacher_ids):
+        raise NotFound
+    return lesson
+
+
+def require_absence(change: AttendanceCodeChange) -> None:
+    """Raises AlertingPresence for a code that would alert guardians of a child who is there, or excused."""
+    if change.is_alerting and change.kind != "absent":
+        detail = f"A code that counts as {change.kind} cannot alert; `kind` must be `absent`."
+        raise AlertingPresence(detail, errors=[FieldError("/is_alerting", detail)])
+
+
+def require_day(day: date, *, today: date, is_cancelled: bool) -> None:
+    """Raises LessonNotYet before the day of the lesson, LessonCancelled for one that does not take place."""
+    if is_cancelled:
+        raise LessonCancelled("Its register is closed.")
+    if day > today:
+        raise LessonNotYet(f"The lesson is on {day}; its register opens on that day.")
+
+
+def day_of(lessons: Iterable[MarkedLesson]) -> AttendanceDay:
+    """What the marks of one day amount to. Unmarked lessons count for nothing.
+
+    Absent (or excused) is who missed at least half of the marked minutes, minutes late included; excused, when
+    nothing of it is unexplained. Otherwise late, when any lesson was begun late; otherwise present.
+    """
+    marked = sorted((each for each in lessons if each.kind is not None), key=lambda each: each.starts_at)
+    missed_lessons = tuple(each.class_title for each in marked if each.is_alerting)
+    if not marked:
+        return AttendanceDay(status="unmarked", is_unexplained_absence=False, missed_lessons=())
+    minutes = sum((_length(each) for each in marked), timedelta())
+    missed = sum((_missed(each) for each in marked), timedelta())
+    kinds = {each.kind for each in marked}
+    if missed >= minutes * ABSENT_SHARE and kinds & {"absent", "excused"}:
+        status = "absent" if "absent" in kinds else "excused"
+    else:
+        status = "late" if "late" in kinds else "present"
+    return AttendanceDay(status=status, is_unexplained_absence=bool(missed_lessons), missed_lessons=missed_lessons)
+
+
+def _length(lesson: MarkedLesson) -> timedelta:
+    return lesson.ends_at - lesson.starts_at
+
+
+def _missed(lesson: MarkedLesson) -> timedelta:
+    match lesson.kind:
+        case "absent" | "excused":
+            return _length(lesson)
+        case "late":
+            return min(_length(lesson), timedelta(minutes=lesson.minutes_late or 0))
+        case _:
+            return timedelta()

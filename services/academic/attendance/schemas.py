@@ -1,0 +1,137 @@
+"""Registers, marks and the days derived from them."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+CodeText = Annotated[str, msgspec.Meta(min_length=1, max_length=8, pattern=r"^[A-Z0-9/\\#-]+$")]
+Kind = Literal["present", "late", "absent", "excused"]
+DayStatus = Literal["present", "late", "absent", "excused", "unmarked"]
+Minutes = Annotated[int, msgspec.Meta(ge=0, le=600)]
+Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=500)]
+
+
+class AttendanceCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A school's code for a mark and what it counts as."""
+
+    code: str
+    title: str
+    kind: Kind
+    is_alerting: bool
+    """Whether guardians hear of it: an absence that nobody has explained."""
+    statutory_code: str | None
+    is_active: bool
+
+
+class AttendanceCodeChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    kind: Kind
+    is_alerting: bool = False
+    statutory_code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    is_active: bool = True
+
+
+class MarkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    student_id: UUID
+    code: CodeText
+    minutes_late: Minutes | None = None
+    """Needed with a code that counts as late, refused with others."""
+
+
+class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The register of a class in one call. Marks that are the same as before add nothing to the history."""
+
+    version: Annotated[int, msgspec.Meta(ge=0)]
+    """The version of the register that the teacher saw; 0 when nobody had saved it."""
+    marks: Annotated[list[MarkRequest], msgspec.Meta(max_length=500)]
+    default_code: CodeText | None = None
+    """For every student of the roll who is not in `marks` and has no mark yet: mark the exceptions only."""
+    reason: Reason | None = None
+    """Why marks are changed; needed as soon as one is."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    kind: Kind
+    is_alerting: bool
+    minutes_late: int | None
+
+
+class MarkOfStudent(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    code: str
+    kind: Kind
+    is_alerting: bool
+    minutes_late: int | None
+
+
+class RecordedMark(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the history: it is never changed, a correction is a further entry."""
+
+    student_id: UUID
+    code: str
+    kind: Kind
+    minutes_late: int | None
+    register_version: int
+    recorded_at: datetime
+    recorded_by: UUID
+    """The login that saved the register."""
+    reason: str | None
+
+
+class RegisterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One student of the roll; `mark` is null until somebody has marked them."""
+
+    student_id: UUID
+    given_name: str
+    family_name: str
+    mark: Mark | None
+    earlier_today: str | None
+    """The code of the student's latest mark in an earlier lesson of the day: what the teacher can begin from."""
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    lesson_id: UUID
+    class_id: UUID
+    day: date
+    version: int
+    saved_at: datetime | None
+    lines: list[RegisterLine]
+
+
+class MarkedLesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson of one student's day, marked or not."""
+
+    lesson_id: UUID
+    class_title: str
+    period: str
+    starts_at: datetime
+    ends_at: datetime
+    code: str | None
+    kind: Kind | None
+    is_alerting: bool | None
+    minutes_late: int | None
+
+
+class StudentDay(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    day: date
+    status: DayStatus
+    lessons: list[MarkedLesson]
+
+
+class AttendanceDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day amounts to, by the rule of `rules.day_of`."""
+
+    status: DayStatus
+    is_unexplained_absence: bool
+    missed_lessons: tuple[str, ...]
+    """Titles of the lessons missed without explanation, in order of time."""
+
+
+class AttendanceDayRow(msgspec.Struct, frozen=True, kw_only=True):
+    day: date
+    status: DayStatus
+    is_unexplained_absence: bool

@@ -1,0 +1,165 @@
+"""SQL over the read models of the school service."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.academic.calendar.schemas import KnownSchool, Session, SpecialDay
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, SchoolChanged
+from shared.database import Reader, Tx
+
+SCHOOL = """
+SELECT name, time_zone
+FROM school
+WHERE school_id = %(school_id)s
+"""
+
+
+async def school(reader: Reader, *, school_id: UUID) -> KnownSchool | None:
+    return await reader.one(KnownSchool, SCHOOL, school_id=school_id)
+
+
+async def time_zone_of(reader: Reader, *, school_id: UUID) -> str:
+    """The school's IANA zone; UTC for the moment between a school's making and the event that tells of it."""
+    found = await school(reader, school_id=school_id)
+    return found.time_zone if found else "UTC"
+
+
+SESSIONS = """
+SELECT id, sourced_id, title, kind, starts_on, ends_on
+FROM academic_session
+WHERE school_id = %(school_id)s
+ORDER BY starts_on, id
+LIMIT 1000
+"""
+
+
+async def sessions(reader: Reader, *, school_id: UUID) -> list[Session]:
+    return await reader.all(Session, SESSIONS, school_id=school_id)
+
+
+BELL_PERIODS = """
+SELECT period, weekday, starts_at, ends_at
+FROM bell_period
+WHERE school_id = %(school_id)s
+ORDER BY weekday, starts_at
+LIMIT 1000
+"""
+
+
+async def bell_periods(reader: Reader, *, school_id: UUID) -> list[BellPeriod]:
+    return await reader.all(BellPeriod, BELL_PERIODS, school_id=school_id)
+
+
+CALENDAR_DAYS = """
+SELECT day, kind, title
+FROM calendar_day
+WHERE school_id = %(school_id)s
+ORDER BY day
+LIMIT 5000
+"""
+
+
+async def calendar_days(reader: Reader, *, school_id: UUID) -> list[SpecialDay]:
+    return await reader.all(SpecialDay, CALENDAR_DAYS, school_id=school_id)
+
+
+SAVE_SCHOOL = """
+INSERT INTO school (school_id, name, time_zone, version)
+VALUES (%(school_id)s, %(name)s, %(time_zone)s, %(version)s)
+ON CONFLICT (school_id) DO UPDATE
+SET name = excluded.name, time_zone = excluded.time_zone, version = excluded.version
+WHERE school.version < excluded.version
+"""
+
+
+async def save_school(tx: Tx, *, school_id: UUID, school: SchoolChanged, version: int) -> bool:
+    """Whether the school is news: False for what we know already, or know better."""
+    saved = await tx.execute(
+        SAVE_SCHOOL, school_id=school_id, name=school.name, time_zone=school.time_zone, version=version
+    )
+    return saved == 1
+
+
+# The calendar may come before the school itself; version 0 gives way to whatever is told of the school.
+TAKE_CALENDAR_VERSION = """
+INSERT INTO school (school_id, name, time_zone, version, calendar_version)
+VALUES (%(school_id)s, '', 'UTC', 0, %(version)s)
+ON CONFLICT (school_id) DO UPDATE
+SET calendar_version = excluded.calendar_version
+WHERE school.calendar_version < excluded.calendar_version
+"""
+
+
+async def take_calendar_version(tx: Tx, *, school_id: UUID, version: int) -> bool:
+    """Whether the calendar of that version is news. Locks the school's row, so calendars are saved one at a time."""
+    return await tx.execute(TAKE_CALENDAR_VERSION, school_id=school_id, version=version) == 1
+
+
+FORGET_SESSIONS = "DELETE FROM academic_session WHERE school_id = %(school_id)s"
+FORGET_BELL_PERIODS = "DELETE FROM bell_period WHERE school_id = %(school_id)s"
+FORGET_CALENDAR_DAYS = "DELETE FROM calendar_day WHERE school_id = %(school_id)s"
+
+
+async def forget_calendar(tx: Tx, *, school_id: UUID) -> None:
+    await tx.execute(FORGET_SESSIONS, school_id=school_id)
+    await tx.execute(FORGET_BELL_PERIODS, school_id=school_id)
+    await tx.execute(FORGET_CALENDAR_DAYS, school_id=school_id)
+
+
+ADD_SESSION = """
+INSERT INTO academic_session (school_id, id, sourced_id, title, kind, starts_on, ends_on)
+VALUES (%(school_id)s, %(id)s, %(sourced_id)s, %(title)s, %(kind)s, %(starts_on)s, %(ends_on)s)
+"""
+
+
+async def add_sessions(tx: Tx, *, school_id: UUID, sessions: Sequence[AcademicSession]) -> None:
+    await tx.execute_many(
+        ADD_SESSION,
+        [
+            {
+                "school_id": school_id,
+                "id": session.academic_session_id,
+                "sourced_id": session.sourced_id,
+                "title": session.title,
+                "kind": session.kind,
+                "starts_on": session.starts_on,
+                "ends_on": session.ends_on,
+            }
+            for session in sessions
+        ],
+    )
+
+
+ADD_BELL_PERIOD = """
+INSERT INTO bell_period (school_id, weekday, period, starts_at, ends_at)
+VALUES (%(school_id)s, %(weekday)s, %(period)s, %(starts_at)s, %(ends_at)s)
+"""
+
+
+async def add_bell_periods(tx: Tx, *, school_id: UUID, periods: Sequence[BellPeriod]) -> None:
+    await tx.execute_many(
+        ADD_BELL_PERIOD,
+        [
+            {
+                "school_id": school_id,
+                "weekday": bell.weekday,
+                "period": bell.period,
+                "starts_at": bell.starts_at,
+                "ends_at": bell.ends_at,
+            }
+            for bell in periods
+        ],
+    )
+
+
+ADD_CALENDAR_DAY = """
+INSERT INTO calendar_day (school_id, day, kind, title)
+VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s)
+"""
+
+
+async def add_calendar_days(tx: Tx, *, school_id: UUID, days: Sequence[CalendarDay]) -> None:
+    await tx.execute_many(
+        ADD_CALENDAR_DAY,
+        [{"school_id": school_id, "day": each.day, "kind": each.kind, "title": each.title} for each in days],
+    )

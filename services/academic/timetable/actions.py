@@ -1,0 +1,241 @@
+"""Planning the lessons of a school, and changing single ones by hand."""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+from msgspec import UNSET
+from psycopg.errors import ExclusionViolation, UniqueViolation
+
+from services.academic.calendar import queries as calendar
+from services.academic.timetable import queries, rules
+from services.academic.timetable.queries import LessonRow
+from services.academic.timetable.schemas import (
+    Class,
+    Lesson,
+    LessonChange,
+    NewLesson,
+    Plan,
+    PlannedLesson,
+    TeacherSpell,
+    Term,
+)
+from shared.database import Database, Tx
+from shared.ids import new_id
+from shared.problems import NotFound, PreconditionFailed
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planning changed."""
+
+    added: int
+    removed: int
+    clashes: int
+
+
+async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
+    """Make the lessons of a school follow its classes, terms, bell schedule, holidays and teachers.
+
+    Left alone: what has begun, what has a register, what was made or changed by hand. Doing it again changes
+    nothing. Clashes do not stop it; they are kept and listed.
+    """
+    await queries.lock_timetable(tx, school_id=school_id)
+    existing = await queries.lessons(tx, school_id=school_id)
+    kept = [row for row in existing if row.has_register or row.origin == "manual" or row.starts_at <= now]
+    plan = rules.plan(
+        await school_of(tx, school_id),
+        await classes_of(tx, school_id),
+        kept=[as_planned(row) for row in kept if not row.is_cancelled],
+        settled={(row.class_id, row.day, row.period) for row in kept},
+    )
+    added, removed = changes(plan, existing, {row.id for row in kept})
+    await queries.remove_lessons(tx, school_id=school_id, ids=removed)
+    await queries.add_lessons(tx, school_id=school_id, rows=added)
+    clashes = [clash for clash in plan.clashes if clash.class_id != clash.other_class_id]
+    await queries.save_clashes(tx, school_id=school_id, clashes=clashes)
+    planned = Planned(added=len(added), removed=len(removed), clashes=len(clashes))
+    log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
+    return planned
+
+
+def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple[list[LessonRow], list[UUID]]:
+    """The lessons to add and those to remove; one that changes is removed and added again under its own id."""
+    before = {(row.class_id, row.day, row.period): row for row in existing}
+    added: list[LessonRow] = []
+    standing = set(kept)
+    for lesson in plan.lessons:
+        row = before.get((lesson.class_id, lesson.day, lesson.period))
+        if row is not None and as_planned(row) == lesson:
+            standing.add(row.id)
+        else:
+            added.append(as_row(lesson, row))
+    return added, [row.id for row in existing if row.id not in standing]
+
+
+async def school_of(tx: Tx, school_id: UUID) -> rules.School:
+    return rules.School(
+        time_zone=await calendar.time_zone_of(tx, school_id=school_id),
+        bell_periods=await calendar.bell_periods(tx, school_id=school_id),
+        holidays={
+            special.day: special.title
+            for special in await calendar.calendar_days(tx, school_id=school_id)
+            if special.kind == "holiday"
+        },
+    )
+
+
+async def classes_of(tx: Tx, school_id: UUID) -> list[Class]:
+    terms = grouped(
+        (row.class_id, Term(row.starts_on, row.ends_on))
+        for row in await queries.terms_of_classes(tx, school_id=school_id)
+    )
+    teachers = grouped(
+        (row.class_id, TeacherSpell(row.teacher_id, row.starts_on, row.ends_on))
+        for row in await queries.teachers_of_classes(tx, school_id=school_id)
+    )
+    return [
+        Class(
+            class_id=row.class_id,
+            title=row.title,
+            periods=tuple(row.periods),
+            room=row.room,
+            terms=terms[row.class_id],
+            teachers=teachers[row.class_id],
+        )
+        for row in await queries.active_classes(tx, school_id=school_id)
+    ]
+
+
+def grouped(pairs: Iterable[tuple[UUID, T]]) -> defaultdict[UUID, tuple[T, ...]]:
+    groups: defaultdict[UUID, tuple[T, ...]] = defaultdict(tuple)
+    for key, value in pairs:
+        groups[key] += (value,)
+    return groups
+
+
+def as_planned(row: LessonRow) -> PlannedLesson:
+    return PlannedLesson(
+        class_id=row.class_id,
+        title=row.class_title,
+        day=row.day,
+        period=row.period,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        room=row.room,
+        teacher_ids=frozenset(row.teacher_ids),
+    )
+
+
+def as_row(lesson: PlannedLesson, before: LessonRow | None) -> LessonRow:
+    return LessonRow(
+        id=before.id if before else new_id(),
+        class_id=lesson.class_id,
+        class_title=lesson.title,
+        day=lesson.day,
+        period=lesson.period,
+        starts_at=lesson.starts_at,
+        ends_at=lesson.ends_at,
+        room=lesson.room,
+        origin="planned",
+        is_cancelled=False,
+        has_register=False,
+        teacher_ids=sorted(lesson.teacher_ids),
+        version=before.version + 1 if before else 1,
+    )
+
+
+async def add_lesson(database: Database, school_id: UUID, new: NewLesson) -> Lesson:
+    """A lesson besides those of the plan, in a period of the bell schedule.
+
+    Raises NotASchoolDay, NotFound for an unknown class, TimetableClash naming the lesson in its way.
+    """
+    async with database.transaction(school_id=school_id) as tx:
+        await queries.lock_timetable(tx, school_id=school_id)
+        wanted = next((each for each in await classes_of(tx, school_id) if each.class_id == new.class_id), None)
+        if wanted is None:
+            raise NotFound
+        school = await school_of(tx, school_id)
+        bell = rules.bell_period(school, new.day, new.period)
+        lesson = rules.lesson_at(school, msgspec.structs.replace(wanted, room=new.room), new.day, bell)
+        row = msgspec.structs.replace(as_row(lesson, None), origin="manual")
+        async with clash_told(tx, school_id, row, school.time_zone):
+            await queries.add_lessons(tx, school_id=school_id, rows=[row])
+        return await local_lesson(tx, school_id, row.id, school.time_zone)
+
+
+async def change_lesson(database: Database, school_id: UUID, lesson_id: UUID, change: LessonChange) -> Lesson:
+    """Cancel a lesson, bring it back, or give it another room.
+
+    Raises NotFound, PreconditionFailed for a stale version, TimetableClash naming the lesson in its way.
+    """
+    async with database.transaction(school_id=school_id) as tx:
+        await queries.lock_timetable(tx, school_id=school_id)
+        before = await queries.lesson(tx, school_id=school_id, lesson_id=lesson_id)
+        if before is None:
+            raise NotFound
+        if before.version != change.version:
+            raise PreconditionFailed(f"The lesson is at version {before.version}.")
+        after = msgspec.structs.replace(
+            before,
+            room=before.room if change.room is UNSET else change.room,
+            is_cancelled=before.is_cancelled if change.is_cancelled is UNSET else change.is_cancelled,
+        )
+        zone = await calendar.time_zone_of(tx, school_id=school_id)
+        async with clash_told(tx, school_id, after, zone):
+            await queries.change_lesson(
+                tx, school_id=school_id, lesson_id=lesson_id, room=after.room, is_cancelled=after.is_cancelled
+            )
+        return await local_lesson(tx, school_id, lesson_id, zone)
+
+
+@asynccontextmanager
+async def clash_told(tx: Tx, school_id: UUID, wanted: LessonRow | Lesson, time_zone: str) -> AsyncGenerator[None]:
+    """Turns the database's refusal into a TimetableClash that names the other lesson."""
+    try:
+        async with tx.savepoint():
+            yield
+    except (ExclusionViolation, UniqueViolation):
+        other = await queries.other_lesson(
+            tx,
+            school_id=school_id,
+            lesson_id=wanted.id,
+            class_id=wanted.class_id,
+            starts_at=wanted.starts_at,
+            ends_at=wanted.ends_at,
+            room=wanted.room,
+            teacher_ids=wanted.teacher_ids,
+        )
+        if other is None:
+            raise rules.TimetableClash(
+                "The class has a cancelled lesson in this period; bring that one back."
+            ) from None
+        local = localised(other, time_zone)
+        raise rules.TimetableClash(
+            rules.clash_detail(wanted.class_title, wanted.room, wanted.teacher_ids, local),
+            lesson=msgspec.to_builtins(local),
+        ) from None
+
+
+async def local_lesson(tx: Tx, school_id: UUID, lesson_id: UUID, time_zone: str) -> Lesson:
+    lesson = await queries.lesson(tx, school_id=school_id, lesson_id=lesson_id)
+    if lesson is None:
+        raise NotFound
+    return localised(lesson, time_zone)
+
+
+def localised(lesson: Lesson, time_zone: str) -> Lesson:
+    """The same instants, written with the school's offset."""
+    zone = ZoneInfo(time_zone)
+    return msgspec.structs.replace(
+        lesson, starts_at=lesson.starts_at.astimezone(zone), ends_at=lesson.ends_at.astimezone(zone)
+    )

@@ -1,0 +1,174 @@
+"""From weekly periods to dated lessons: pure, and right on the days when clocks change."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.academic.timetable.schemas import Clash, Class, Lesson, Plan, PlannedLesson
+from shared.contracts.school import BellPeriod
+from shared.problems import Conflict, Invalid
+
+
+class TimetableClash(Conflict):
+    slug = "timetable-clash"
+    title = "The teacher, room or class is at another lesson then"
+
+
+class NotASchoolDay(Invalid):
+    slug = "not-a-school-day"
+    title = "The school does not meet then"
+
+
+class School(msgspec.Struct, frozen=True, kw_only=True):
+    """What turns a weekly plan into dates: time zone, bell schedule, holidays."""
+
+    time_zone: str
+    bell_periods: Sequence[BellPeriod]
+    holidays: Mapping[date, str]
+
+
+Slot = tuple[UUID, date, str]
+"""What identifies a lesson of a plan: class, day and period."""
+
+Booking = tuple[str, object]
+"""What can be at one lesson at a time: ("class", id), ("teacher", id) or ("room", name)."""
+
+
+def instant(day: date, at: time, time_zone: str) -> datetime:
+    """A wall-clock time of a school as an instant.
+
+    In the hour that an autumn change repeats, the first of the two is meant; a time that a spring change skips is
+    moved on by as much as the clocks are (PEP 495).
+    """
+    zone = ZoneInfo(time_zone)
+    return datetime.combine(day, at, zone).astimezone(ZoneInfo("UTC"))
+
+
+def plan(
+    school: School,
+    classes: Iterable[Class],
+    *,
+    kept: Iterable[PlannedLesson] = (),
+    settled: Collection[Slot] = (),
+) -> Plan:
+    """The lessons that `classes` ask for, each teacher, room and class at one at a time.
+
+    What is `kept` (past, registered or made by hand) comes first; `settled` slots are not planned again. Among the
+    wanted the earlier title wins, so that the same data always give the same plan. What cannot be is told as a
+    clash, once for each lesson.
+    """
+    diary = Diary(kept)
+    ordered = sorted(classes, key=lambda each: (each.title, each.class_id))
+    lessons: list[PlannedLesson] = []
+    clashes: list[Clash] = []
+    for lesson in (lesson for each in ordered for lesson in lessons_of(school, each)):
+        if (lesson.class_id, lesson.day, lesson.period) in settled:
+            continue
+        clash = diary.clash_of(lesson)
+        if clash is None:
+            diary.enter(lesson)
+            lessons.append(lesson)
+        else:
+            clashes.append(clash)
+    return Plan(lessons=lessons, clashes=clashes)
+
+
+def lessons_of(school: School, wanted: Class) -> Iterator[PlannedLesson]:
+    """Every lesson that one class asks for, in order of time."""
+    for day in days_of(wanted):
+        if day in school.holidays:
+            continue
+        for bell in school.bell_periods:
+            if bell.weekday == day.isoweekday() and bell.period in wanted.periods:
+                yield lesson_at(school, wanted, day, bell)
+
+
+def days_of(wanted: Class) -> list[date]:
+    """The days of all terms of a class, each once."""
+    days = {
+        term.starts_on + timedelta(days=number)
+        for term in wanted.terms
+        for number in range((term.ends_on - term.starts_on).days + 1)
+    }
+    return sorted(days)
+
+
+def lesson_at(school: School, wanted: Class, day: date, bell: BellPeriod) -> PlannedLesson:
+    return PlannedLesson(
+        class_id=wanted.class_id,
+        title=wanted.title,
+        day=day,
+        period=bell.period,
+        starts_at=instant(day, bell.starts_at, school.time_zone),
+        ends_at=instant(day, bell.ends_at, school.time_zone),
+        room=wanted.room,
+        teacher_ids=frozenset(
+            spell.teacher_id
+            for spell in wanted.teachers
+            if spell.starts_on <= day and (spell.ends_on is None or day <= spell.ends_on)
+        ),
+    )
+
+
+def bell_period(school: School, day: date, period: str) -> BellPeriod:
+    """When a period of a day is. Raises NotASchoolDay for a holiday, or when that weekday has no such period."""
+    if day in school.holidays:
+        raise NotASchoolDay(f"{day} is a holiday: {school.holidays[day]}.")
+    for bell in school.bell_periods:
+        if bell.weekday == day.isoweekday() and bell.period == period:
+            return bell
+    raise NotASchoolDay(f"The bell schedule has no period {period!r} on {day:%A}s.")
+
+
+class Diary:
+    """Who and what is taken when."""
+
+    def __init__(self, lessons: Iterable[PlannedLesson] = ()) -> None:
+        self._taken: dict[tuple[Booking, date], list[PlannedLesson]] = {}
+        for lesson in lessons:
+            self.enter(lesson)
+
+    def enter(self, lesson: PlannedLesson) -> None:
+        for booking in bookings(lesson):
+            self._taken.setdefault((booking, lesson.day), []).append(lesson)
+
+    def clash_of(self, lesson: PlannedLesson) -> Clash | None:
+        """The first clash of a lesson with those entered."""
+        for booking in bookings(lesson):
+            for other in self._taken.get((booking, lesson.day), ()):
+                if overlap(lesson, other):
+                    return Clash(
+                        kind=booking[0],
+                        class_id=lesson.class_id,
+                        other_class_id=other.class_id,
+                        day=lesson.day,
+                        period=lesson.period,
+                    )
+        return None
+
+
+def bookings(lesson: PlannedLesson) -> Iterator[Booking]:
+    yield ("class", lesson.class_id)
+    yield from (("teacher", teacher_id) for teacher_id in sorted(lesson.teacher_ids))
+    if lesson.room is not None:
+        yield ("room", lesson.room)
+
+
+def overlap(one: PlannedLesson, other: PlannedLesson) -> bool:
+    """Whether two lessons share an instant; one may begin as the other ends."""
+    return one.starts_at < other.ends_at and other.starts_at < one.ends_at
+
+
+def clash_detail(title: str, room: str | None, teacher_ids: Sequence[UUID], other: Lesson) -> str:
+    """Says what is taken, and names the other lesson in local time: `other` carries the school's offset."""
+    if set(teacher_ids) & set(other.teacher_ids):
+        taken = "its teacher is"
+    elif room is not None and room == other.room:
+        taken = f"the room {room} is"
+    else:
+        taken = "the class is"
+    when = f"{other.day} from {other.starts_at:%H:%M} to {other.ends_at:%H:%M}"
+    return f"{title} cannot be then: {taken} at {other.class_title} on {when}."
