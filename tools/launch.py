@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import msgspec
 
@@ -53,30 +54,32 @@ def main() -> int:
     """0 when asked to stop, 1 when something failed; either way nothing is left running."""
     parser = argparse.ArgumentParser(description="Run Homeroom on this machine.")
     parser.add_argument("--directory", type=Path, default=ROOT / ".run", help="where all state lives")
-    directory = parser.parse_args().directory
+    parser.add_argument("--only-migrate", action="store_true", help="bring the schemas up to date, then end")
+    options = parser.parse_args()
     for name in STOP_SIGNALS:
         signal.signal(name, _ask)
     terminal = Terminal()
-    stack = Stack(directory, fixed_ports=True, bus=os.environ.get("BUS_URL", "auto"), say=terminal.say)
+    stack = Stack(options.directory, fixed_ports=True, bus=os.environ.get("BUS_URL", "auto"), say=terminal.say)
     try:
-        run(stack, terminal)
+        if options.only_migrate:
+            stack.migrate()
+        else:
+            run(stack, terminal)
     except Asked:
         print("\nStopping.", flush=True)
-        return 0
     except PartFailed as failure:
-        print(f"\n{failure}", file=sys.stderr)
-        return 1
+        return _fail(str(failure))
     except OSError as error:
-        print(f"\n{directory} cannot be used: {error.strerror} ({error.filename}).", file=sys.stderr)
-        return 1
+        return _fail(f"{options.directory} cannot be used: {error.strerror} ({error.filename}).")
     finally:
         for name in STOP_SIGNALS:
             signal.signal(name, signal.SIG_IGN)
         stack.stop()
+    return 0
 
 
-def run(stack: Stack, terminal: Terminal) -> None:
-    """Returns never: raises Asked, or PartFailed when a part dies."""
+def run(stack: Stack, terminal: Terminal) -> NoReturn:
+    """Raises Asked, or PartFailed when a part dies."""
     terminal.say(f"Starting; state and logs are in {_short(stack.directory)}")
     stack.start()
     demo = stack.directory / "demo.json"
@@ -148,6 +151,11 @@ def _follow(seed: Process, stack: Stack, terminal: Terminal) -> None:
 
 def _ask(_signal: int, _frame: FrameType | None) -> None:
     raise Asked
+
+
+def _fail(sentence: str) -> int:
+    print(f"\n{sentence}", file=sys.stderr)
+    return 1
 
 
 def _short(path: Path) -> Path:

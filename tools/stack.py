@@ -92,6 +92,17 @@ class Stack:
             self.stop()
             raise
 
+    def migrate(self) -> None:
+        """Start Postgres alone, bring every schema up to date, and stop it again."""
+        self._take_directory()
+        try:
+            self.secrets = load_or_make_secrets(self.directory / "secrets.json")
+            self._make_servers()
+            self._postgres.start()
+            self._prepare_database()
+        finally:
+            self.stop()
+
     def stop(self) -> None:
         """Stop what was started, our own processes before the servers they use."""
         own, servers = _split(self.parts)
@@ -172,8 +183,7 @@ class Stack:
         for part in self.parts.values():
             part.begin()
         self._wait_for("postgres")
-        prepare_database(self._postgres.admin_url, DATABASE, self.secrets.database)
-        self._migrate()
+        self._prepare_database()
         self._wait_for(*(name for name in self.parts if name != "postgres"))
 
     def _make_servers(self) -> None:
@@ -209,12 +219,12 @@ class Stack:
         self.parts["rabbitmq"] = broker
         return broker.url
 
-    def _migrate(self) -> None:
+    def _prepare_database(self) -> None:
         began = time.monotonic()
+        prepare_database(self._postgres.admin_url, DATABASE, self.secrets.database)
         with self._log("migrations").open("w") as log, contextlib.redirect_stdout(log):
             applied = sum(len(migrate(name, owner_url=self.database_url(f"{name}_owner"))) for name in SERVICE_NAMES)
-        if applied:
-            self._say(f"{applied} migrations applied in {time.monotonic() - began:.1f} s")
+        self._say(f"{applied} migrations applied in {time.monotonic() - began:.1f} s")
 
     def _start_own(self) -> None:
         for name in SERVICE_NAMES:
