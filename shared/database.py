@@ -11,7 +11,8 @@ from typing import Any, LiteralString, Self, TypeVar, cast
 from uuid import UUID
 
 import structlog
-from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, Notify, OperationalError
+from psycopg import sql as composed
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
@@ -126,6 +127,7 @@ class Database:
     """The pool of one service. Use as an async context manager."""
 
     def __init__(self, settings: ServiceSettings) -> None:
+        self._url = settings.database_url
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             settings.database_url,
             min_size=settings.database_pool_min,
@@ -183,6 +185,15 @@ class Database:
                 )
                 yield tx
         await tx.run_callbacks()
+
+    @asynccontextmanager
+    async def listen(self, what: str) -> AsyncGenerator[AsyncGenerator[Notify]]:
+        """Notifications on the channel `<schema>_<what>`, on a connection besides the pool's."""
+        async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+            schema = await (await connection.execute("SELECT current_schema()")).fetchone()
+            assert schema is not None
+            await connection.execute(composed.SQL("LISTEN {}").format(composed.Identifier(f"{schema[0]}_{what}")))
+            yield connection.notifies()
 
     def reader(self, *, school_id: UUID | None = None, user_id: UUID | None = None) -> Reader:
         return Reader(self, school_id=school_id, user_id=user_id)

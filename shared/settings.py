@@ -33,8 +33,10 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
 
     database_url: str
     """Connects as the app role of the service, never as the owner of its tables."""
-    database_pool_min: int = 2
-    database_pool_max: int = 8
+    database_pool_min: int = 1
+    database_pool_max: int = 5
+    worker_pool_max: int = 3
+    """The worker's own pool. Five services with both, and a listener each, stay below 50 connections in all."""
     database_pool_wait_s: float = 2.0
     """How long a request may wait for a connection before it is told 503."""
     database_pool_waiting: int = 200
