@@ -75,7 +75,6 @@ def service_env(service: str, addresses: Addresses, secrets_: Secrets, env: Mapp
     return {
         **_common(addresses, service),
         "DATABASE_URL": addresses.database_urls[f"{service}_app"],
-        "DATABASE_OWNER_URL": addresses.database_urls[f"{service}_owner"],
         "BUS_URL": addresses.bus_url,
         "AUTH_URL": addresses.url("auth"),
         "SERVICE_SECRET": secrets_.services[service],

