@@ -82,8 +82,7 @@ class Servers:
         roles = {f"{service}_{role}": self._password for service in SERVICES for role in ("owner", "app")}
         prepare_database(self._postgres.admin_url, TEMPLATE, roles)
         for service in SERVICES:
-            if Path(f"services/{service}/migrations").is_dir():
-                migrate(service, owner_url=self._postgres.url(f"{service}_owner", self._password, TEMPLATE))
+            migrate(service, owner_url=self._postgres.url(f"{service}_owner", self._password, TEMPLATE))
 
 
 class Stack:
