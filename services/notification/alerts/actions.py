@@ -1,0 +1,117 @@
+"""Alerts move here: on an event, or when their grace period is over. Inbox rows and mails are written in the same
+transaction as the move, so that there is exactly one of each, or neither (ADR 0801).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from services.notification.alerts import queries, rules
+from services.notification.alerts.schemas import AlertRow, DueAlert
+from services.notification.alerts.telling import Teller
+from services.notification.roster import queries as roster
+from services.notification.roster.schemas import Recipient, School
+from services.notification.settings import Settings
+from shared import clock, telemetry
+from shared.contracts.academic import AttendanceDayChanged
+from shared.database import Database, Tx, switch_school
+
+log = structlog.get_logger()
+
+BATCH: Final = 100
+"""Alerts told in one transaction."""
+POSTPONED: Final = timedelta(seconds=30)
+
+
+async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: AttendanceDayChanged, *, version: int) -> None:
+    """Move the alert of a student's day by an attendance event; the highest version wins, whatever comes when."""
+    row = await queries.locked_alert(
+        tx, school_id, student_id=event.student_id, day=event.day, changed_by=event.changed_by
+    )
+    if version <= row.version:
+        return
+    school = await roster.school_settings(tx, school_id)
+    after = rules.after_register(
+        row.alert,
+        is_absent=event.is_unexplained_absence,
+        due_at=rules.due_at(event.changed_at, school.grace_period_minutes),
+    )
+    moved = msgspec.structs.replace(
+        row.with_alert(after),
+        version=version,
+        lessons=event.lessons,
+        changed_by=event.changed_by,
+        traceparent=telemetry.traceparent(),
+    )
+    await queries.save_alerts(tx, school_id, [moved])
+    await _queue(tx, school_id, moved)
+    if rules.must_correct(row.alert, after):
+        await teller.tell_correction(tx, school_id, school, moved)
+
+
+async def release_due(database: Database, teller: Teller, settings: Settings) -> bool:
+    """Tell guardians of absences whose grace period is over. True when there may be more.
+
+    One school's fault must not hold up the others: its alerts are looked at again later.
+    """
+    now = clock.now()
+    async with database.transaction() as tx:
+        claimed = await queries.claim_due_alerts(tx, now=now, limit=BATCH)
+        for school_id, due in _by_school(claimed):
+            try:
+                async with tx.savepoint():
+                    await switch_school(tx, school_id)
+                    await _release(tx, teller, settings, school_id, due)
+            except Exception as error:  # noqa: BLE001 (whatever it is, see above)
+                log.error("alerts_postponed", school_id=str(school_id), error=type(error).__name__)  # noqa: TRY400
+                await queries.postpone_alerts(tx, due, until=now + POSTPONED)
+    return len(claimed) == BATCH
+
+
+async def _release(tx: Tx, teller: Teller, settings: Settings, school_id: UUID, due: Sequence[DueAlert]) -> None:
+    school = await roster.school_settings(tx, school_id)
+    rows = await queries.locked_alerts(tx, school_id, due)
+    recipients = await _recipients(tx, school_id, rows)
+    moved = [_after_grace(row, settings, school, recipients[row.student_id, row.day]) for row in rows]
+    await queries.save_alerts(tx, school_id, moved)
+    await queries.forget_alerts(tx, school_id, [row for row in moved if row.state != "pending"])
+    sent = [(row, recipients[row.student_id, row.day]) for row in moved if row.state == "sent"]
+    await teller.tell_alerts(tx, school_id, school, sent)
+
+
+async def _recipients(tx: Tx, school_id: UUID, rows: Sequence[AlertRow]) -> dict[tuple[UUID, date], list[Recipient]]:
+    found = await roster.alert_recipients(
+        tx,
+        school_id,
+        student_ids=[row.student_id for row in rows],
+        days=[row.day for row in rows],
+        changed_by=[row.changed_by for row in rows],
+    )
+    recipients: dict[tuple[UUID, date], list[Recipient]] = {(row.student_id, row.day): [] for row in rows}
+    for each in found:
+        recipients[each.student_id, each.day].append(each)
+    return recipients
+
+
+def _after_grace(row: AlertRow, settings: Settings, school: School, recipients: Sequence[Recipient]) -> AlertRow:
+    now = clock.now()
+    too_late = rules.is_too_late(row.day, now=now, time_zone=school.time_zone, max_age_h=settings.alert_max_age_h)
+    return row.with_alert(rules.after_grace(row.alert, now=now, is_too_late=too_late, has_recipients=bool(recipients)))
+
+
+async def _queue(tx: Tx, school_id: UUID, row: AlertRow) -> None:
+    """A pending alert waits in the queue, any other does not."""
+    if row.state == "pending":
+        await queries.await_alert(tx, school_id, row)
+    else:
+        await queries.forget_alerts(tx, school_id, [row])
+
+
+def _by_school(claimed: Sequence[DueAlert]) -> Iterable[tuple[UUID, list[DueAlert]]]:
+    ordered = sorted(claimed, key=lambda each: each.school_id)
+    return ((school_id, list(due)) for school_id, due in groupby(ordered, key=lambda each: each.school_id))

@@ -1,0 +1,56 @@
+"""The machine behind an alert (ADR 0801): pure, so that every order of events can be tried against it.
+
+none ──missed──► pending ──grace over──► sent ──explained──► corrected
+▲                │    │                                        │
+└───explained────┘    └──too late, nobody to tell──► withheld  └──missed again──► pending, next episode
+"""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from services.notification.alerts.schemas import Alert
+
+
+def after_register(alert: Alert, *, is_absent: bool, due_at: datetime) -> Alert:
+    """The alert after a register was saved. A further lesson missed on a day that was told of adds nothing."""
+    match alert.state, is_absent:
+        case "none" | "corrected", True:
+            # Only who was told of an earlier absence hears of this one as another.
+            return Alert(state="pending", episode=alert.episode + (alert.state == "corrected"), due_at=due_at)
+        case "pending", True:
+            return Alert(state="pending", episode=alert.episode, due_at=min(due_at, alert.due_at or due_at))
+        case "pending" | "withheld", False:
+            return Alert(state="none", episode=alert.episode)
+        case "sent", False:
+            return Alert(state="corrected", episode=alert.episode)
+        case _:
+            return alert
+
+
+def after_grace(alert: Alert, *, now: datetime, is_too_late: bool, has_recipients: bool) -> Alert:
+    """The alert once somebody looked whether it is due."""
+    if alert.state != "pending" or alert.due_at is None or alert.due_at > now:
+        return alert
+    if is_too_late:
+        return Alert(state="withheld", episode=alert.episode, reason="too_late")
+    if not has_recipients:
+        return Alert(state="withheld", episode=alert.episode, reason="nobody_to_tell")
+    return Alert(state="sent", episode=alert.episode)
+
+
+def must_correct(before: Alert, after: Alert) -> bool:
+    """Whether those who were told must now hear that it was not so."""
+    return before.state == "sent" and after.state == "corrected"
+
+
+def due_at(changed_at: datetime, grace_period_minutes: int) -> datetime:
+    return changed_at + timedelta(minutes=grace_period_minutes)
+
+
+def is_too_late(day: date, *, now: datetime, time_zone: str, max_age_h: float) -> bool:
+    """Whether `day` ended so long ago that its absences are recorded and not told.
+
+    A register that is filled in days later must not wake parents; neither must a backlog after an outage.
+    """
+    end_of_day = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone))
+    return now - end_of_day > timedelta(hours=max_age_h)

@@ -1,0 +1,113 @@
+"""Queueing mails and sending them. Between the mail server's word and ours a crash can send a mail twice, with the
+same Message-ID; it can never lose one (ADR 0802).
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from opentelemetry.trace import SpanKind
+
+from services.notification.deliveries import mails, queries, rules
+from services.notification.deliveries.schemas import Attempt, NewDelivery, Outcome, Standing
+from services.notification.deliveries.smtp import Smtp
+from services.notification.settings import Settings
+from shared import clock, telemetry
+from shared.database import Database, Tx, switch_school
+from shared.seal import Seal
+
+
+async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
+    """Put mails on their way, in the transaction of what they tell. Without a usable address: unreachable at once."""
+    now = clock.now()
+    queued = Outcome(state="queued", detail="", next_attempt_at=now)
+    unreachable = Outcome(state="unreachable", detail="There is no usable address.")
+    judged = [
+        (msgspec.structs.replace(each, address=address, sealed_code=each.sealed_code if address else None), outcome)
+        for each in deliveries
+        for address in [rules.usable_address(each.address)]
+        for outcome in [queued if address else unreachable]
+    ]
+    await queries.add_deliveries(tx, school_id, judged, now=now)
+
+
+class Sender:
+    """Sends what is due, one mail at a time over one connection."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._seal = Seal(settings.seal_key)
+        self._smtp = Smtp(settings.smtp_url, timeout_s=settings.smtp_timeout_s)
+
+    async def send_due(self) -> None:
+        """Send until nothing is due."""
+        try:
+            while await self.send_next():
+                pass
+        finally:
+            await self._smtp.close()
+
+    async def send_next(self) -> bool:
+        """Handle the next mail that is due; False when there is none."""
+        now = clock.now()
+        lease = timedelta(seconds=2 * self._settings.smtp_timeout_s)
+        async with self._database.transaction() as tx:
+            due = await queries.claim_due_delivery(tx, now=now, leased_until=now + lease)
+            if due is None:
+                return False
+            await switch_school(tx, due.school_id)
+            attempt = await self._begin(tx, due.school_id, due.delivery_id)
+        if attempt is not None:
+            await self._send(due.school_id, attempt)
+        return True
+
+    async def _begin(self, tx: Tx, school_id: UUID, delivery_id: UUID) -> Attempt | None:
+        """The attempt, counted before it is made; None when there is nothing to send any more."""
+        now = clock.now()
+        attempt = await queries.locked_attempt(tx, school_id, delivery_id)
+        if attempt is None:
+            await queries.follow_in_queue(tx, school_id, delivery_id)
+            return None
+        standing = await self._standing(tx, school_id, attempt)
+        ended = rules.before_attempt(attempt, standing, max_attempts=self._settings.mail_attempts, now=now)
+        if ended is not None:
+            await queries.settle(tx, school_id, delivery_id, ended, attempts=attempt.attempts, now=now)
+            await queries.follow_in_queue(tx, school_id, delivery_id)
+            return None
+        await queries.count_attempt(tx, school_id, delivery_id, now=now)
+        return msgspec.structs.replace(attempt, attempts=attempt.attempts + 1)
+
+    async def _standing(self, tx: Tx, school_id: UUID, attempt: Attempt) -> Standing:
+        standing = await queries.standing(tx, school_id, attempt)
+        if attempt.category != "absence_correction":
+            return standing
+        tried = await queries.was_alert_tried(tx, school_id, attempt.notification_id)
+        return msgspec.structs.replace(standing, was_alert_tried=tried)
+
+    async def _send(self, school_id: UUID, attempt: Attempt) -> None:
+        with telemetry.span("send mail", SpanKind.CLIENT, attempt.traceparent) as span:
+            message = mails.compose(
+                attempt,
+                mail_from=self._settings.mail_from,
+                code=self._seal.open(attempt.sealed_code) if attempt.sealed_code else None,
+                now=clock.now(),
+                traceparent=telemetry.traceparent(),
+            )
+            answer = await self._smtp.send(message, sender=self._settings.mail_from, recipient=attempt.address)
+            now = clock.now()
+            outcome = rules.after_attempt(
+                answer,
+                attempts=attempt.attempts,
+                max_attempts=self._settings.mail_attempts,
+                now=now,
+                base_s=self._settings.mail_retry_base_s,
+                chance=random.random(),
+            )
+            span.set_attribute("delivery.state", outcome.state)
+            span.set_attribute("delivery.attempts", attempt.attempts)
+            async with self._database.transaction(school_id=school_id) as tx:
+                await queries.settle(tx, school_id, attempt.delivery_id, outcome, attempts=attempt.attempts, now=now)
+                await queries.follow_in_queue(tx, school_id, attempt.delivery_id)

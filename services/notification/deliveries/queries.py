@@ -1,0 +1,306 @@
+"""Deliveries, their history, and the queue of those to be sent."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+
+from services.notification.deliveries.schemas import (
+    Attempt,
+    Delivery,
+    DeliveryEvent,
+    DeliveryRecord,
+    DeliveryState,
+    DueDelivery,
+    NewDelivery,
+    Outcome,
+    Standing,
+)
+from shared.database import Reader, Tx
+
+ADD_DELIVERY: LiteralString = """
+WITH added AS (
+    INSERT INTO delivery (
+        school_id, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id, day,
+        channel, address, state, next_attempt_at, subject, body, sealed_code, expires_at, last_error, traceparent,
+        created_at, updated_at
+    )
+    VALUES (
+        %(school_id)s, %(delivery_id)s, %(notification_id)s, %(category)s, %(recipient_person_id)s,
+        %(recipient_name)s, %(student_id)s, %(day)s, 'email', %(address)s, %(state)s, %(next_attempt_at)s,
+        %(subject)s, %(body)s, %(sealed_code)s, %(expires_at)s, %(last_error)s, %(traceparent)s, %(now)s, %(now)s
+    )
+    ON CONFLICT (school_id, delivery_id) DO NOTHING
+    RETURNING school_id, delivery_id, state, next_attempt_at, last_error
+),
+begun AS (
+    INSERT INTO delivery_event (school_id, delivery_id, at, state, attempts, detail)
+    SELECT school_id, delivery_id, %(now)s, state, 0, last_error FROM added
+)
+INSERT INTO delivery_due (school_id, delivery_id, due_at)
+SELECT school_id, delivery_id, next_attempt_at FROM added WHERE next_attempt_at IS NOT NULL
+"""
+
+
+async def add_deliveries(
+    tx: Tx, school_id: UUID, deliveries: Sequence[tuple[NewDelivery, Outcome]], *, now: datetime
+) -> None:
+    """Put mails on their way, or on record as unreachable. One that is already there stays as it is."""
+    rows = [
+        {
+            **msgspec.structs.asdict(delivery),
+            "school_id": school_id,
+            "state": outcome.state,
+            "next_attempt_at": outcome.next_attempt_at,
+            "last_error": outcome.detail or None,
+            "now": now,
+        }
+        for delivery, outcome in deliveries
+    ]
+    await tx.execute_many(ADD_DELIVERY, rows)
+
+
+# Uses delivery_due_at.
+CLAIM_DUE_DELIVERY: LiteralString = """
+-- unscoped: the next mail of any school; ids only
+UPDATE delivery_due
+SET due_at = %(leased_until)s
+WHERE (school_id, delivery_id) = (
+    SELECT school_id, delivery_id
+    FROM delivery_due
+    WHERE due_at <= %(now)s
+    ORDER BY due_at, school_id, delivery_id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING school_id, delivery_id
+"""
+
+
+async def claim_due_delivery(tx: Tx, *, now: datetime, leased_until: datetime) -> DueDelivery | None:
+    """Take the next mail. Should we die with it in hand, it is due again when the lease ends."""
+    return await tx.one(DueDelivery, CLAIM_DUE_DELIVERY, now=now, leased_until=leased_until)
+
+
+LOCK_ATTEMPT: LiteralString = """
+SELECT delivery.delivery_id, delivery.notification_id, delivery.category, delivery.recipient_person_id,
+       delivery.recipient_name, delivery.student_id, delivery.day, delivery.address, delivery.subject, delivery.body,
+       delivery.sealed_code, delivery.expires_at, delivery.traceparent, delivery.attempts,
+       coalesce(school.name, 'Homeroom') AS school_name
+FROM delivery
+LEFT JOIN school ON school.school_id = delivery.school_id
+WHERE delivery.school_id = %(school_id)s
+  AND delivery.delivery_id = %(delivery_id)s
+  AND delivery.state IN ('queued', 'retried')
+FOR UPDATE OF delivery
+"""
+
+
+async def locked_attempt(tx: Tx, school_id: UUID, delivery_id: UUID) -> Attempt | None:
+    """None when the delivery is over."""
+    return await tx.one(Attempt, LOCK_ATTEMPT, school_id=school_id, delivery_id=delivery_id)
+
+
+# Locks the alert's own delivery: a sender that has it in hand must have said so before we judge whether it was tried.
+LOCK_TRIED_ALERT: LiteralString = """
+SELECT delivery.attempts > 0
+FROM notification AS correction
+JOIN notification AS alert
+  ON alert.school_id = correction.school_id
+ AND alert.idempotency_key = correction.idempotency_key
+ AND alert.recipient_person_id = correction.recipient_person_id
+ AND alert.category = 'absence_alert'
+JOIN delivery
+  ON delivery.school_id = alert.school_id
+ AND delivery.notification_id = alert.notification_id
+WHERE correction.school_id = %(school_id)s
+  AND correction.notification_id = %(notification_id)s
+FOR UPDATE OF delivery
+"""
+
+
+async def was_alert_tried(tx: Tx, school_id: UUID, notification_id: UUID | None) -> bool:
+    return bool(await tx.value(bool, LOCK_TRIED_ALERT, school_id=school_id, notification_id=notification_id))
+
+
+STANDING: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM guardian_link AS link
+    JOIN guardian
+      ON guardian.school_id = link.school_id
+     AND guardian.guardian_id = link.guardian_id
+    WHERE link.school_id = %(school_id)s
+      AND link.student_id = %(student_id)s
+      AND link.guardian_id = %(recipient_person_id)s
+      AND link.is_active
+      AND coalesce(link.starts_on <= %(day)s, true)
+      AND coalesce(link.ends_on >= %(day)s, true)
+      AND guardian.is_active
+) AS is_linked,
+EXISTS (
+    SELECT FROM notification AS alert
+    JOIN notification AS correction
+      ON correction.school_id = alert.school_id
+     AND correction.idempotency_key = alert.idempotency_key
+     AND correction.recipient_person_id = alert.recipient_person_id
+     AND correction.category = 'absence_correction'
+    WHERE alert.school_id = %(school_id)s
+      AND alert.notification_id = %(notification_id)s
+      AND alert.category = 'absence_alert'
+) AS is_corrected
+"""
+
+
+async def standing(tx: Tx, school_id: UUID, attempt: Attempt) -> Standing:
+    """What became of the link and of the alert since the mail was queued."""
+    if attempt.student_id is None:
+        return Standing()
+    found = await tx.one(
+        Standing,
+        STANDING,
+        school_id=school_id,
+        student_id=attempt.student_id,
+        recipient_person_id=attempt.recipient_person_id,
+        day=attempt.day,
+        notification_id=attempt.notification_id,
+    )
+    assert found is not None
+    return found
+
+
+COUNT_ATTEMPT: LiteralString = """
+UPDATE delivery
+SET attempts = attempts + 1,
+    updated_at = %(now)s
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+"""
+
+
+async def count_attempt(tx: Tx, school_id: UUID, delivery_id: UUID, *, now: datetime) -> None:
+    await tx.execute(COUNT_ATTEMPT, school_id=school_id, delivery_id=delivery_id, now=now)
+
+
+# A sender that comes back after its lease ended finds another number of attempts, and changes nothing.
+SETTLE: LiteralString = """
+WITH settled AS (
+    UPDATE delivery
+    SET state = %(state)s,
+        next_attempt_at = %(next_attempt_at)s,
+        sealed_code = CASE WHEN %(next_attempt_at)s::timestamptz IS NULL THEN NULL ELSE sealed_code END,
+        provider_answer = CASE WHEN %(state)s = 'sent' THEN %(detail)s ELSE provider_answer END,
+        last_error = CASE WHEN %(state)s = 'sent' THEN last_error ELSE %(detail)s END,
+        updated_at = %(now)s
+    WHERE school_id = %(school_id)s
+      AND delivery_id = %(delivery_id)s
+      AND attempts = %(attempts)s
+      AND state IN ('queued', 'retried')
+    RETURNING school_id, delivery_id, state, attempts
+)
+INSERT INTO delivery_event (school_id, delivery_id, at, state, attempts, detail)
+SELECT school_id, delivery_id, %(now)s, state, attempts, %(detail)s FROM settled
+"""
+
+
+async def settle(tx: Tx, school_id: UUID, delivery_id: UUID, outcome: Outcome, *, attempts: int, now: datetime) -> None:
+    await tx.execute(
+        SETTLE,
+        school_id=school_id,
+        delivery_id=delivery_id,
+        attempts=attempts,
+        state=outcome.state,
+        next_attempt_at=outcome.next_attempt_at,
+        detail=outcome.detail,
+        now=now,
+    )
+
+
+# Follows what the delivery now says, whoever settled it.
+FOLLOW_IN_QUEUE: LiteralString = """
+WITH moved AS (
+    UPDATE delivery_due
+    SET due_at = delivery.next_attempt_at
+    FROM delivery
+    WHERE delivery.school_id = %(school_id)s
+      AND delivery.delivery_id = %(delivery_id)s
+      AND delivery.next_attempt_at IS NOT NULL
+      AND delivery_due.school_id = delivery.school_id
+      AND delivery_due.delivery_id = delivery.delivery_id
+    RETURNING delivery_due.delivery_id
+)
+DELETE FROM delivery_due
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+  AND NOT EXISTS (SELECT FROM moved)
+"""
+
+
+async def follow_in_queue(tx: Tx, school_id: UUID, delivery_id: UUID) -> None:
+    """Due at the next attempt, or not at all any more."""
+    await tx.execute(FOLLOW_IN_QUEUE, school_id=school_id, delivery_id=delivery_id)
+
+
+# Newest first; uses delivery_pkey, delivery_state, delivery_student or delivery_day.
+DELIVERIES: LiteralString = """
+SELECT delivery_id, category, channel, recipient_person_id, recipient_name, student_id, day, state, attempts,
+       next_attempt_at, last_error, created_at, updated_at
+FROM delivery
+WHERE school_id = %(school_id)s
+  AND (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(student_id)s::uuid IS NULL OR student_id = %(student_id)s)
+  AND (%(day)s::date IS NULL OR day = %(day)s)
+  AND (%(before)s::uuid IS NULL OR delivery_id < %(before)s)
+ORDER BY delivery_id DESC
+LIMIT %(limit)s
+"""
+
+
+async def deliveries(
+    reader: Reader,
+    school_id: UUID,
+    *,
+    states: Sequence[DeliveryState] | None,
+    student_id: UUID | None,
+    day: date | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Delivery]:
+    return await reader.all(
+        Delivery,
+        DELIVERIES,
+        school_id=school_id,
+        states=list(states) if states else None,
+        student_id=student_id,
+        day=day,
+        before=before,
+        limit=limit,
+    )
+
+
+DELIVERY: LiteralString = """
+SELECT delivery_id, category, channel, recipient_person_id, recipient_name, student_id, day, state, attempts,
+       next_attempt_at, last_error, created_at, updated_at, address, provider_answer
+FROM delivery
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+"""
+
+
+async def delivery(reader: Reader, school_id: UUID, delivery_id: UUID) -> DeliveryRecord | None:
+    return await reader.one(DeliveryRecord, DELIVERY, school_id=school_id, delivery_id=delivery_id)
+
+
+DELIVERY_EVENTS: LiteralString = """
+SELECT at, state, attempts, detail
+FROM delivery_event
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+ORDER BY at, attempts
+LIMIT 100
+"""
+
+
+async def delivery_events(reader: Reader, school_id: UUID, delivery_id: UUID) -> list[DeliveryEvent]:
+    return await reader.all(DeliveryEvent, DELIVERY_EVENTS, school_id=school_id, delivery_id=delivery_id)

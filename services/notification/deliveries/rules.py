@@ -1,0 +1,63 @@
+"""When a mail is sent, sent again, or not at all. Pure: time and chance come in as arguments."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.notification.deliveries.schemas import Answer, Attempt, Outcome, Standing
+
+LONGEST_DELAY_S: Final = 3600.0
+
+ADDRESS: Final = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
+"""Coarse on purpose: the mail server knows best; this keeps out what would break a header."""
+
+
+def usable_address(email: str | None) -> str | None:
+    """The address, or None when no mail can go there."""
+    return email if email and ADDRESS.fullmatch(email) else None
+
+
+def before_attempt(attempt: Attempt, standing: Standing, *, max_attempts: int, now: datetime) -> Outcome | None:
+    """What ends a delivery before a further attempt; None when it may go out."""
+    reason = _why_not(attempt, standing, now)
+    if reason is not None:
+        return Outcome(state="cancelled", detail=reason)
+    if attempt.attempts >= max_attempts:
+        # Each attempt is counted before it is made: these ended with the sender, not with an answer.
+        return Outcome(state="failed", detail="The last attempt was interrupted.")
+    return None
+
+
+def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
+    if attempt.expires_at is not None and attempt.expires_at <= now:
+        return "The code has expired."
+    if not standing.is_linked:
+        return "The guardian is no longer linked to the student."
+    if standing.is_corrected:
+        return "Corrected before it was sent."
+    if not standing.was_alert_tried:
+        return "What it corrects was never sent."
+    return None
+
+
+def after_attempt(
+    answer: Answer, *, attempts: int, max_attempts: int, now: datetime, base_s: float, chance: float
+) -> Outcome:
+    """What follows from the mail server's answer to attempt number `attempts`."""
+    match answer.kind:
+        case "accepted":
+            return Outcome(state="sent", detail=answer.text)
+        case "refused_for_good":
+            return Outcome(state="unreachable", detail=answer.text)
+        case "refused_for_now" if attempts >= max_attempts:
+            return Outcome(state="failed", detail=answer.text)
+        case "refused_for_now":
+            delay = timedelta(seconds=retry_delay_s(attempts, base_s=base_s, chance=chance))
+            return Outcome(state="retried", detail=answer.text, next_attempt_at=now + delay)
+
+
+def retry_delay_s(attempts: int, *, base_s: float, chance: float) -> float:
+    """Three times longer after each attempt; `chance`, from 0 to 1, takes off up to a quarter, so that not all come
+    back at once.
+    """
+    return min(base_s * 3 ** (attempts - 1), LONGEST_DELAY_S) * (1 - chance / 4)

@@ -1,0 +1,44 @@
+"""Writing into inboxes, and reading what stands in them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.notification.inbox import queries
+from services.notification.inbox.live import READ, Announcer
+from services.notification.inbox.schemas import NewNotification, UnreadCount
+from shared import clock
+from shared.database import Database, Tx
+from shared.problems import NotFound
+
+
+async def notify(tx: Tx, announcer: Announcer, school_id: UUID, notifications: Sequence[NewNotification]) -> None:
+    """Put them into their inboxes, in the transaction of the change they tell of."""
+    await queries.add_notifications(tx, school_id, notifications)
+    announcer.announce(tx, school_id, [(each.recipient_person_id, str(each.notification_id)) for each in notifications])
+
+
+async def read_one(
+    database: Database, announcer: Announcer, school_id: UUID, *, person_id: UUID, notification_id: UUID
+) -> UnreadCount:
+    """Raises NotFound for a notification that is not in this inbox."""
+    now = clock.now()
+    async with database.transaction(school_id=school_id) as tx:
+        if not await queries.one_notification(
+            tx, school_id, person_id=person_id, now=now, notification_id=notification_id
+        ):
+            raise NotFound
+        return await _mark_read(tx, announcer, school_id, person_id=person_id, notification_id=notification_id)
+
+
+async def read_all(database: Database, announcer: Announcer, school_id: UUID, *, person_id: UUID) -> UnreadCount:
+    async with database.transaction(school_id=school_id) as tx:
+        return await _mark_read(tx, announcer, school_id, person_id=person_id, notification_id=None)
+
+
+async def _mark_read(
+    tx: Tx, announcer: Announcer, school_id: UUID, *, person_id: UUID, notification_id: UUID | None
+) -> UnreadCount:
+    now = clock.now()
+    if await queries.mark_read(tx, school_id, person_id=person_id, now=now, notification_id=notification_id):
+        announcer.announce(tx, school_id, [(person_id, READ)])
+    return UnreadCount(unread_count=await queries.unread_count(tx, school_id, person_id=person_id, now=now))

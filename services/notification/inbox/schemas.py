@@ -1,0 +1,50 @@
+"""What a person reads in the app."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Category = Literal["absence_alert", "absence_correction"]
+
+
+class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
+    notification_id: UUID
+    recipient_person_id: UUID
+    student_id: UUID
+    category: Category
+    idempotency_key: str
+    """What it is about; nobody is told the same (`category`) of it twice."""
+    title: str
+    body: str
+    deep_link: str
+    """A path of the front end."""
+    created_at: datetime
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    notification_id: UUID
+    student_id: UUID | None
+    """The child that it is about."""
+    category: Category
+    title: str
+    body: str
+    deep_link: str
+    """A path of the front end."""
+    created_at: datetime
+    read_at: datetime | None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_person_id: UUID
+
+
+class InboxKey(msgspec.Struct, frozen=True):
+    """Where a page of the inbox ends."""
+
+    notification_id: UUID
+
+
+class UnreadCount(msgspec.Struct, frozen=True, kw_only=True):
+    unread_count: int

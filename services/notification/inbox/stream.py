@@ -1,0 +1,95 @@
+"""One reader's stream of server-sent events (WHATWG HTML, section 9.2)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from services.notification.inbox import queries, rules
+from services.notification.inbox.live import READ, Hints, Streams
+from services.notification.inbox.schemas import UnreadCount
+from shared import clock
+from shared.database import Database
+from shared.identity import Caller
+from shared.ids import new_id
+
+HEARTBEAT_S: Final = 15.0
+RETRY: Final = b"retry: 2000\n\n"
+HEARTBEAT: Final = b": heartbeat\n\n"
+RESUMED_AT_MOST: Final = 100
+
+
+class InboxStream:
+    """The events of one inbox until the token expires. Each has an id, so that a reader can resume anywhere."""
+
+    def __init__(self, database: Database, streams: Streams, caller: Caller, last_event_id: UUID | None) -> None:
+        self._database = database
+        self._streams = streams
+        self._caller = caller
+        self._last_event_id = last_event_id
+        self._school_id, self._person_id = caller.school, caller.person
+
+    async def events(self) -> AsyncGenerator[bytes]:
+        with self._streams.hints(self._school_id, self._person_id) as hints:
+            yield RETRY
+            for missed in await self._missed():
+                yield missed
+            yield await self._unread_count()
+            async for hint in self._hints(hints):
+                yield await self._told(hint)
+
+    async def _hints(self, hints: Hints) -> AsyncGenerator[str | None]:
+        """Hints as they come, None for a heartbeat; ends with the token, or when something may have been missed."""
+        while (left := rules.seconds_left(self._caller.expires_at, clock.now())) > 0:
+            try:
+                hint = await asyncio.wait_for(hints.get(), min(left, HEARTBEAT_S))
+            except TimeoutError:
+                yield None
+                continue
+            if hint is None:
+                return
+            yield hint
+
+    async def _told(self, hint: str | None) -> bytes:
+        if hint is None:
+            return HEARTBEAT
+        return (b"" if hint == READ else await self._notification(UUID(hint))) + await self._unread_count()
+
+    async def _notification(self, notification_id: UUID) -> bytes:
+        found = await queries.one_notification(
+            self._database.reader(school_id=self._school_id),
+            self._school_id,
+            person_id=self._person_id,
+            now=clock.now(),
+            notification_id=notification_id,
+        )
+        return event("notification", found.notification_id, found) if found else b""
+
+    async def _missed(self) -> list[bytes]:
+        if self._last_event_id is None:
+            return []
+        found = await queries.inbox_since(
+            self._database.reader(school_id=self._school_id),
+            self._school_id,
+            person_id=self._person_id,
+            now=clock.now(),
+            after=rules.resume_after(self._last_event_id),
+            limit=RESUMED_AT_MOST,
+        )
+        return [event("notification", each.notification_id, each) for each in found]
+
+    async def _unread_count(self) -> bytes:
+        position = new_id()
+        count = await queries.unread_count(
+            self._database.reader(school_id=self._school_id),
+            self._school_id,
+            person_id=self._person_id,
+            now=clock.now(),
+        )
+        return event("unread_count", position, UnreadCount(unread_count=count))
+
+
+def event(name: str, event_id: UUID, data: msgspec.Struct) -> bytes:
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), str(event_id).encode(), msgspec.json.encode(data))

@@ -1,0 +1,35 @@
+"""What alerts need to know of schools and people."""
+
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+
+class School(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    time_zone: str
+    grace_period_minutes: int
+
+
+UNKNOWN_SCHOOL: Final = School(name="Your school", time_zone="UTC", grace_period_minutes=10)
+"""Until `school` has told us of it: an absence must not be lost because two services were heard in the other order."""
+
+
+class Guardian(msgspec.Struct, frozen=True, kw_only=True):
+    guardian_id: UUID
+    name: str
+    email: str | None
+
+
+class Recipient(Guardian, frozen=True, kw_only=True):
+    """A guardian who is to hear of one student's day."""
+
+    student_id: UUID
+    day: date
+
+
+class StudentName(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    given_name: str
