@@ -80,7 +80,6 @@ class EmbeddedRabbitMQ(Server):
         return finished.stdout
 
     def _write_files(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret(".erlang.cookie")
         (self._directory / "enabled_plugins").write_text("[].\n")
         (self._directory / "rabbitmq-env.conf").touch()
@@ -97,6 +96,7 @@ class EmbeddedRabbitMQ(Server):
         """Made once, then kept: the node remembers its password, and its peers the cookie."""
         path = self._directory / name
         if not path.exists():
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(24))
             path.chmod(0o400)

@@ -7,6 +7,7 @@ import pytest
 
 from tools.embedded.processes import PartFailed, wait_until
 from tools.embedded.rabbitmq import EmbeddedRabbitMQ
+from tools.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,18 @@ def test_a_second_node_runs_beside_the_first_and_stopping_it_leaves_no_process(b
     assert "beam" in running
     wait_until(lambda: not processes_of(tmp_path), 30, "the node's helpers to be gone")
     assert broker.process.is_running
+
+
+def test_the_stack_chooses_a_node_of_its_own(tmp_path):
+    class BackingServers(Stack):
+        def _start_own(self) -> None:
+            pass
+
+    with BackingServers(tmp_path, bus="auto") as stack:
+        node = stack.parts["rabbitmq"].process
+        asyncio.run(publish(stack.addresses.bus_url))
+
+    assert not node.is_running
 
 
 def test_messages_survive_kill_9(broker):
