@@ -101,6 +101,18 @@ async def test_switching_the_school_lasts_as_long_as_the_transaction(database: D
     assert await seen_by(database, schools[0]) == [schools[0]]
 
 
+async def test_a_single_row_is_read_after_the_tenant_is_set(database: Database, schools: list[UUID]) -> None:
+    """Control: without OFFSET 0 in READ_AS_TENANT the planner reads the row first, and finds none."""
+    row = {"school_id": new_id(), "id": new_id()}
+    async with database.transaction(school_id=row["school_id"]) as tx:
+        await tx.execute("INSERT INTO hygiene (school_id, id) VALUES (%(school_id)s, %(id)s)", **row)
+
+    by_key = "SELECT id FROM hygiene WHERE school_id = %(school_id)s AND id = %(id)s"
+    found = await database.reader(school_id=row["school_id"]).value(UUID, by_key, **row)
+
+    assert found == row["id"]
+
+
 async def test_after_commit_runs_only_after_a_commit(database: Database, schools: list[UUID]) -> None:
     told: list[str] = []
 
