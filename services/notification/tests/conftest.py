@@ -1,0 +1,65 @@
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+
+from services.notification.app import create_app
+from services.notification.inbox.live import Announcer
+from services.notification.settings import Settings
+from services.notification.tests.factories import School, a_school
+from services.notification.tests.mail_server import MailServer
+from services.notification.worker import create_worker
+from shared.database import Database
+from shared.testing.http import client_of
+from shared.testing.stack import Stack
+from shared.testing.tokens import Tokens
+from shared.worker import Worker
+
+
+@pytest.fixture
+async def mail_server() -> AsyncGenerator[MailServer]:
+    async with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(stack: Stack, mail_server: MailServer) -> Settings:
+    return stack.settings(
+        Settings,
+        "notification",
+        smtp_url=mail_server.url,
+        smtp_timeout_s=1.0,
+        mail_retry_base_s=0.01,
+        mail_attempts=3,
+    )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncGenerator[Database]:
+    async with Database(settings) as database:
+        yield database
+
+
+@pytest.fixture
+async def announcer(settings: Settings) -> AsyncGenerator[Announcer]:
+    announcer = Announcer(settings.redis_url)
+    yield announcer
+    await announcer.close()
+
+
+@pytest.fixture
+async def worker(settings: Settings, database: Database, announcer: Announcer) -> AsyncGenerator[Worker]:
+    worker = create_worker(settings, database, announcer)
+    yield worker
+    await worker.bus.close()
+
+
+@pytest.fixture
+async def client(settings: Settings, tokens: Tokens) -> AsyncGenerator[httpx.AsyncClient]:
+    async with client_of(create_app(settings, tokens.verifier)) as client:
+        yield client
+
+
+@pytest.fixture
+async def school(worker: Worker, settings: Settings, database: Database, announcer: Announcer) -> School:
+    return await a_school(worker, settings, database, announcer)

@@ -1,0 +1,200 @@
+"""A school with people in it, made as it comes about in life: by events."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.notification.alerts import actions as alerts
+from services.notification.alerts.telling import Teller
+from services.notification.deliveries.actions import Sender
+from services.notification.inbox.live import Announcer
+from services.notification.settings import Settings
+from shared import clock
+from shared.bus import Outcome
+from shared.contracts.academic import AttendanceDayChanged, GuardianChanged, GuardianLinkChanged, StudentChanged
+from shared.contracts.auth import MembershipChanged
+from shared.contracts.school import SchoolChanged
+from shared.database import Database
+from shared.ids import new_id
+from shared.testing.bus import deliver
+from shared.worker import Worker
+
+TIME_ZONE = "America/New_York"
+
+
+class Notified(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_person_id: UUID
+    category: str
+    title: str
+    body: str
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    delivery_id: UUID
+    recipient_person_id: UUID | None
+    category: str
+    state: str
+    attempts: int
+    last_error: str | None
+    sealed_code: str | None
+
+
+NOTIFIED = """
+SELECT recipient_person_id, category, title, body FROM notification
+WHERE school_id = %(school_id)s ORDER BY notification_id LIMIT 10000
+"""
+SENT = """
+SELECT delivery_id, recipient_person_id, category, state, attempts, last_error, sealed_code FROM delivery
+WHERE school_id = %(school_id)s ORDER BY delivery_id LIMIT 10000
+"""
+MAKE_DUE = "UPDATE alert_due SET due_at = %(now)s WHERE school_id = %(school_id)s"
+MAKE_ALERT_DUE = "UPDATE absence_alert SET due_at = %(now)s WHERE school_id = %(school_id)s AND state = 'pending'"
+MAKE_MAIL_DUE = "UPDATE delivery_due SET due_at = %(now)s WHERE school_id = %(school_id)s"
+STATE = """
+SELECT state || coalesce(': ' || reason, '') FROM absence_alert
+WHERE school_id = %(school_id)s AND student_id = %(student_id)s AND day = %(day)s
+"""
+
+
+class School:
+    """Events go in through the worker; what they led to is read from the tables."""
+
+    def __init__(self, worker: Worker, settings: Settings, database: Database, announcer: Announcer) -> None:
+        self.school_id = new_id()
+        self.teacher_login = new_id()
+        self.today = clock.school_day(clock.now(), TIME_ZONE)
+        self.sender = Sender(database, settings)
+        self.database = database
+        self._worker = worker
+        self._release = partial(
+            alerts.release_due, database, Teller(announcer, settings.public_url), settings
+        )
+        self._versions: dict[object, int] = {}
+
+    async def hear(self, event: msgspec.Struct, *, about: object, version: int | None = None, **how: Any) -> None:
+        self._versions[about] = version or self._versions.get(about, 0) + 1
+        outcome = await deliver(
+            self._worker, event, school_id=self.school_id, version=self._versions[about], **how
+        )
+        assert outcome is Outcome.DONE
+
+    async def student(self, given_name: str = "Ada") -> UUID:
+        student_id = new_id()
+        event = StudentChanged(student_id=student_id, given_name=given_name, family_name="Lovelace", is_active=True)
+        await self.hear(event, about=student_id)
+        return student_id
+
+    async def guardian(self, *children: UUID, email: str | None = "", **link: Any) -> UUID:
+        """With an address of their own, unless told otherwise, and a link to each of `children`."""
+        guardian_id = new_id()
+        address = f"{guardian_id}@home.test" if email == "" else email
+        event = GuardianChanged(
+            guardian_id=guardian_id, given_name="Anne", family_name="Byron", email=address, is_active=True
+        )
+        await self.hear(event, about=guardian_id)
+        for student_id in children:
+            await self.link(guardian_id, student_id, **link)
+        return guardian_id
+
+    async def link(self, guardian_id: UUID, student_id: UUID, **fields: Any) -> None:
+        link: dict[str, Any] = {
+            "guardian_link_id": guardian_id,
+            "guardian_id": guardian_id,
+            "student_id": student_id,
+            "relation": "mother",
+            "may_see": True,
+            "receives_alerts": True,
+            "priority": 1,
+            "is_active": True,
+            **fields,
+        }
+        if (guardian_id, student_id) not in self._versions:
+            self._versions[guardian_id, student_id] = 0
+        link["guardian_link_id"] = fields.get("guardian_link_id") or UUID(int=guardian_id.int ^ student_id.int)
+        await self.hear(GuardianLinkChanged(**link), about=(guardian_id, student_id))
+
+    async def login(self, person_id: UUID, *, user_id: UUID, role: str = "guardian") -> None:
+        event = MembershipChanged(
+            membership_id=new_id(), user_id=user_id, role=role, person_id=person_id, is_active=True
+        )
+        await self.hear(event, about=event.membership_id)
+
+    async def mark(
+        self,
+        student_id: UUID,
+        *,
+        absent: bool,
+        day: date | None = None,
+        version: int | None = None,
+        lessons: tuple[str, ...] = ("Maths",),
+        by: UUID | None = None,
+        **how: Any,
+    ) -> None:
+        """A register was saved just now."""
+        event = AttendanceDayChanged(
+            student_id=student_id,
+            day=day or self.today,
+            status="absent" if absent else "present",
+            is_unexplained_absence=absent,
+            lessons=list(lessons) if absent else [],
+            changed_at=clock.now(),
+            changed_by=by or self.teacher_login,
+        )
+        await self.hear(event, about=(student_id, event.day), version=version, **how)
+
+    async def grace_ends(self) -> None:
+        """Turn the clock of what is pending to now, and look."""
+        async with self.database.transaction(school_id=self.school_id) as tx:
+            await tx.execute(MAKE_DUE, now=clock.now(), school_id=self.school_id)
+            await tx.execute(MAKE_ALERT_DUE, now=clock.now(), school_id=self.school_id)
+        await self.look()
+
+    async def look(self) -> None:
+        while await self._release():
+            pass
+
+    async def mails_are_sent(self) -> None:
+        """One round of the sender, retries that wait included."""
+        async with self.database.transaction() as tx:
+            await tx.execute(MAKE_MAIL_DUE, now=clock.now(), school_id=self.school_id)
+        await self.sender.send_due()
+
+    async def notified(self) -> list[Notified]:
+        return await self.database.reader(school_id=self.school_id).all(Notified, NOTIFIED, school_id=self.school_id)
+
+    async def told(self) -> list[tuple[UUID, str]]:
+        return [(each.recipient_person_id, each.category) for each in await self.notified()]
+
+    async def deliveries(self) -> list[Sent]:
+        return await self.database.reader(school_id=self.school_id).all(Sent, SENT, school_id=self.school_id)
+
+    async def state(self, student_id: UUID, day: date | None = None) -> str | None:
+        return await self.database.reader(school_id=self.school_id).value(
+            str, STATE, school_id=self.school_id, student_id=student_id, day=day or self.today
+        )
+
+
+async def a_school(
+    worker: Worker, settings: Settings, database: Database, announcer: Announcer, *, grace_period_minutes: int = 10
+) -> School:
+    school = School(worker, settings, database, announcer)
+    event = SchoolChanged(
+        school_id=school.school_id,
+        district_id=new_id(),
+        name="Lincoln Elementary",
+        time_zone=TIME_ZONE,
+        grace_period_minutes=grace_period_minutes,
+    )
+    await school.hear(event, about=school.school_id)
+    return school
+
+
+def days_ago(school: School, days: int) -> date:
+    return school.today - timedelta(days=days)
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,0 +1,217 @@
+"""From a mark in a register to what guardians hear of it."""
+
+from datetime import timedelta
+
+from services.notification.tests.factories import School, days_ago
+from shared.ids import new_id
+
+ALERT, CORRECTION = "absence_alert", "absence_correction"
+
+
+async def test_each_guardian_hears_of_an_absence_once_when_the_grace_period_is_over(school: School) -> None:
+    ada = await school.student("Ada")
+    mother, father = await school.guardian(ada), await school.guardian(ada)
+
+    await school.mark(ada, absent=True, lessons=("Maths", "English"))
+    await school.look()
+    assert await school.told() == []
+
+    await school.grace_ends()
+    await school.grace_ends()
+
+    assert sorted(await school.told()) == sorted([(mother, ALERT), (father, ALERT)])
+    first = (await school.notified())[0]
+    assert first.title == "Ada was marked absent"
+    assert "(Maths, English)" in first.body
+    assert await school.state(ada) == "sent"
+
+
+async def test_an_absence_that_is_explained_within_the_grace_period_is_not_told(school: School) -> None:
+    ada = await school.student()
+    await school.guardian(ada)
+
+    await school.mark(ada, absent=True)
+    await school.mark(ada, absent=False)
+    await school.grace_ends()
+
+    assert await school.told() == []
+    assert await school.deliveries() == []
+    assert await school.state(ada) == "none"
+
+
+async def test_a_correction_goes_once_to_exactly_those_who_were_told(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+    await school.guardian(ada)
+
+    await school.mark(ada, absent=False)
+    await school.mark(ada, absent=False)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT), (mother, CORRECTION)]
+
+
+async def test_an_absence_after_the_correction_is_told_as_another(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    for absent in (True, False, True, False):
+        await school.mark(ada, absent=absent)
+        await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT), (mother, CORRECTION)] * 2
+
+
+async def test_a_second_lesson_missed_on_the_same_day_is_not_told_again(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    await school.mark(ada, absent=True, lessons=("Maths", "English"))
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_the_same_event_again_changes_nothing(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    event_id = new_id()
+    await school.mark(ada, absent=True, event_id=event_id, version=1)
+    await school.grace_ends()
+
+    await school.mark(ada, absent=True, event_id=event_id, version=1)
+    await school.mark(ada, absent=True, version=1)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_a_late_event_does_not_undo_a_newer_one(school: School) -> None:
+    ada = await school.student()
+    await school.guardian(ada)
+
+    await school.mark(ada, absent=False, version=2)
+    await school.mark(ada, absent=True, version=1)
+    await school.grace_ends()
+
+    assert await school.told() == []
+
+
+async def test_nobody_is_alerted_about_their_own_action(school: School) -> None:
+    ada = await school.student()
+    teacher_and_mother, father = await school.guardian(ada), await school.guardian(ada)
+    await school.login(teacher_and_mother, user_id=school.teacher_login)
+
+    await school.mark(ada, absent=True, by=school.teacher_login)
+    await school.grace_ends()
+
+    assert await school.told() == [(father, ALERT)]
+
+
+async def test_a_teacher_hears_of_their_own_child_from_a_colleague(school: School) -> None:
+    ada = await school.student()
+    teacher_and_mother = await school.guardian(ada)
+    await school.login(teacher_and_mother, user_id=school.teacher_login)
+
+    await school.mark(ada, absent=True, by=new_id())
+    await school.grace_ends()
+
+    assert await school.told() == [(teacher_and_mother, ALERT)]
+
+
+async def test_a_guardian_of_two_hears_of_each_child(school: School) -> None:
+    ada, byron = await school.student("Ada"), await school.student("Byron")
+    mother = await school.guardian(ada, byron)
+
+    await school.mark(ada, absent=True)
+    await school.mark(byron, absent=True)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT), (mother, ALERT)]
+    assert {each.title for each in await school.notified()} == {"Ada was marked absent", "Byron was marked absent"}
+
+
+async def test_a_guardian_who_is_linked_twice_is_told_once(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.link(mother, ada, guardian_link_id=new_id(), relation="carer")
+
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_only_links_in_force_that_receive_alerts_count(school: School) -> None:
+    ada = await school.student()
+    today = school.today
+    first_day = await school.guardian(ada, starts_on=today)
+    last_day = await school.guardian(ada, ends_on=today)
+    await school.guardian(ada, receives_alerts=False)
+    await school.guardian(ada, starts_on=today + timedelta(days=1))
+    await school.guardian(ada, ends_on=days_ago(school, 1))
+    await school.guardian(ada, is_active=False)
+
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    assert sorted(await school.told()) == sorted([(first_day, ALERT), (last_day, ALERT)])
+
+
+async def test_an_absence_without_anybody_to_tell_is_on_record(school: School) -> None:
+    ada = await school.student()
+    await school.guardian(ada, receives_alerts=False)
+
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    assert await school.state(ada) == "withheld: nobody_to_tell"
+
+
+async def test_a_register_that_is_filled_in_days_later_wakes_nobody(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+
+    await school.mark(ada, absent=True, day=days_ago(school, 5))
+    await school.mark(ada, absent=True, day=days_ago(school, 1))
+    await school.grace_ends()
+
+    assert await school.state(ada, days_ago(school, 5)) == "withheld: too_late"
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_a_school_that_is_not_yet_known_loses_no_absence(school: School, worker, settings, database, announcer):
+    unknown = School(worker, settings, database, announcer)
+    child = await unknown.student()
+    guardian = await unknown.guardian(child)
+
+    await unknown.mark(child, absent=True)
+    await unknown.grace_ends()
+
+    assert await unknown.told() == [(guardian, ALERT)]
+
+
+async def test_the_school_that_cannot_be_told_does_not_hold_up_the_others(
+    school: School, worker, settings, database, announcer
+) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    broken = School(worker, settings, database, announcer)
+    child = await broken.student("\x00" * 0 + "Broken")
+    await broken.guardian(child)
+    await broken.mark(child, absent=True)
+    async with database.transaction(school_id=broken.school_id) as tx:
+        await tx.execute(
+            "UPDATE absence_alert SET lessons = NULL::text[] || ARRAY[NULL]::text[] WHERE school_id = %(school_id)s",
+            school_id=broken.school_id,
+        )
+    await school.mark(ada, absent=True)
+
+    await broken.grace_ends()
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+    assert await broken.told() == []
