@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Generic, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from litestar.params import QueryParameter
@@ -43,13 +44,21 @@ def encode_cursor(key: msgspec.Struct) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def page(found: Sequence[T], *, limit: int, path: str, key: Callable[[T], msgspec.Struct]) -> Page[T]:
+def page(
+    found: Sequence[T],
+    *,
+    limit: int,
+    path: str,
+    key: Callable[[T], msgspec.Struct],
+    filters: Mapping[str, object] | None = None,
+) -> Page[T]:
     """Build the page from `limit + 1` rows: the one too many only tells that there is a next page.
 
-    `path` is the list's own path with its filters, e.g. `/api/v1/students?grade=7`.
+    `path` is the list's own; `filters` are the query parameters that narrow it, and stay in the `next` link.
     """
     items = list(found[:limit])
     if len(found) <= limit:
         return Page(items=items)
-    joint = "&" if "?" in path else "?"
-    return Page(items=items, next=f"{path}{joint}limit={limit}&cursor={encode_cursor(key(items[-1]))}")
+    given = {name: value for name, value in (filters or {}).items() if value is not None}
+    query = urlencode({**given, "limit": limit, "cursor": encode_cursor(key(items[-1]))})
+    return Page(items=items, next=f"{path}?{query}")

@@ -5,7 +5,6 @@ from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
-from shared.outbox import publish
 
 from services.academic.attendance import queries, rules
 from services.academic.attendance.schemas import (
@@ -24,6 +23,7 @@ from shared import clock
 from shared.contracts.academic import AttendanceDayChanged
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller
+from shared.outbox import publish
 
 
 async def add_default_codes(tx: Tx, school_id: UUID) -> None:

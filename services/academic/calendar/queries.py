@@ -1,9 +1,11 @@
 """SQL over the read models of the school service."""
 
 from collections.abc import Sequence
+from datetime import date
 from uuid import UUID
 
 from services.academic.calendar.schemas import KnownSchool, Session, SpecialDay
+from shared import clock
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, SchoolChanged
 from shared.database import Reader, Tx
 
@@ -22,6 +24,11 @@ async def time_zone_of(reader: Reader, *, school_id: UUID) -> str:
     """The school's IANA zone; UTC for the moment between a school's making and the event that tells of it."""
     found = await school(reader, school_id=school_id)
     return found.time_zone if found else "UTC"
+
+
+async def today(reader: Reader, *, school_id: UUID) -> date:
+    """The calendar day that it is at the school."""
+    return clock.school_day(clock.now(), await time_zone_of(reader, school_id=school_id))
 
 
 SESSIONS = """

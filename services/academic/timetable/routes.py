@@ -22,7 +22,9 @@ from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound, PreconditionFailed
 
 Day = Annotated[date | None, QueryParameter(description="A date of the school's calendar; today unless told.")]
-OfStudent = Annotated[UUID | None, QueryParameter(description="Whose lessons; a guardian must name one of their children.")]
+OfStudent = Annotated[
+    UUID | None, QueryParameter(description="Whose lessons; a guardian must name one of their children.")
+]
 
 
 class ClashKey(msgspec.Struct, frozen=True):

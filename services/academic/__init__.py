@@ -1,0 +1,1 @@
+"""The academic service: people, classes, timetable, attendance."""

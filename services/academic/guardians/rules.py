@@ -1,0 +1,174 @@
+"""The CSV of guardians, and the dates of a link. Pure."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Final, TypeVar
+
+import msgspec
+
+from services.academic.guardians.schemas import LinkRow, LinkTerms, NewGuardian, NewGuardianLink
+from shared.ids import new_id
+from shared.problems import Conflict, FieldError, Invalid
+
+REQUIRED: Final = ("student_sourced_id", "given_name", "relation")
+OPTIONAL: Final = (
+    "family_name",
+    "guardian_email",
+    "phone",
+    "may_see",
+    "receives_alerts",
+    "priority",
+    "starts_on",
+    "ends_on",
+)
+COLUMNS: Final = (*REQUIRED, *OPTIONAL)
+MAX_ROWS: Final = 20_000
+MAX_ERRORS: Final = 200
+TRUE: Final = frozenset({"true", "yes", "1"})
+FALSE: Final = frozenset({"false", "no", "0"})
+
+T = TypeVar("T")
+
+
+class UnreadableCsv(Invalid):
+    slug = "unreadable-csv"
+    title = "The CSV cannot be taken over as it is"
+
+
+class LinkExists(Conflict):
+    slug = "guardian-link-exists"
+    title = "This guardian is linked to this child already"
+
+
+class EndsBeforeStart(Invalid):
+    slug = "ends-before-start"
+    title = "It ends before it begins"
+
+
+def require_order(starts_on: date | None, ends_on: date | None) -> None:
+    if starts_on is not None and ends_on is not None and ends_on < starts_on:
+        raise EndsBeforeStart(f"{ends_on} is before {starts_on}.", errors=[FieldError("/ends_on", "Before starts_on.")])
+
+
+def read_csv(content: bytes) -> list[LinkRow]:
+    """The rows of a CSV of guardians. Raises UnreadableCsv with every fault: its line, its column and the reason."""
+    reader = csv.DictReader(io.StringIO(_text(content)), strict=True)
+    errors: list[FieldError] = []
+    rows: list[LinkRow] = []
+    try:
+        _require_columns(reader.fieldnames or [])
+        for fields in reader:
+            if len(rows) >= MAX_ROWS:
+                errors.append(_fault(reader.line_num, "", f"More than {MAX_ROWS} rows; send the rest by itself."))
+                break
+            row = _row(reader.line_num, fields, errors)
+            if row is not None:
+                rows.append(row)
+    except csv.Error as error:
+        errors.append(_fault(reader.line_num, "", f"Not CSV: {error}."))
+    errors.extend(_doubles(rows))
+    if errors:
+        raise UnreadableCsv(f"{len(errors)} faults; nothing was changed.", errors=errors[:MAX_ERRORS])
+    return rows
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableCsv("The file is not UTF-8.", errors=[_fault(line, "", "Not UTF-8.")]) from None
+    if "\x00" in text:
+        raise UnreadableCsv("The file holds NUL characters.")
+    return text
+
+
+def _require_columns(names: Iterator[str] | list[str]) -> None:
+    found = list(names)
+    missing = [name for name in REQUIRED if name not in found]
+    unknown = [name for name in found if name not in COLUMNS]
+    errors = [
+        *(_fault(1, name, "This column is missing.") for name in missing),
+        *(_fault(1, name, "This column is not known.") for name in unknown),
+    ]
+    if errors:
+        raise UnreadableCsv(f"The first line must name columns out of: {', '.join(COLUMNS)}.", errors=errors)
+
+
+def _row(line: int, fields: Mapping[str | None, object], errors: list[FieldError]) -> LinkRow | None:
+    if None in fields:
+        errors.append(_fault(line, "", "More values than columns."))
+        return None
+    values = {str(name): str(value or "").strip() for name, value in fields.items()}
+    before = len(errors)
+    link = _converted(
+        line,
+        {
+            "guardian_id": str(new_id()),
+            "student_id": str(new_id()),
+            "relation": values["relation"],
+            "may_see": _boolean(line, "may_see", values, errors),
+            "receives_alerts": _boolean(line, "receives_alerts", values, errors),
+            "priority": values.get("priority") or 1,
+            "starts_on": values.get("starts_on") or None,
+            "ends_on": values.get("ends_on") or None,
+        },
+        NewGuardianLink,
+        errors,
+    )
+    guardian = _converted(
+        line,
+        {
+            "given_name": values["given_name"],
+            "family_name": values.get("family_name", ""),
+            "email": values.get("guardian_email") or None,
+            "phone": values.get("phone") or None,
+        },
+        NewGuardian,
+        errors,
+    )
+    if not values["student_sourced_id"]:
+        errors.append(_fault(line, "student_sourced_id", "Needed."))
+    if link and link.starts_on and link.ends_on and link.ends_on < link.starts_on:
+        errors.append(_fault(line, "ends_on", "Before starts_on."))
+    if len(errors) > before or link is None or guardian is None:
+        return None
+    terms = LinkTerms(**{name: getattr(link, name) for name in LinkTerms.__struct_fields__})
+    return LinkRow(line=line, student_sourced_id=values["student_sourced_id"], guardian=guardian, terms=terms)
+
+
+def _boolean(line: int, column: str, values: Mapping[str, str], errors: list[FieldError]) -> bool:
+    text = values.get(column, "").lower()
+    if text and text not in TRUE | FALSE:
+        errors.append(_fault(line, column, "Write true or false."))
+    return text not in FALSE
+
+
+def _converted(line: int, values: Mapping[str, object], type_: type[T], errors: list[FieldError]) -> T | None:
+    try:
+        return msgspec.convert(values, type_, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$.")
+        column = place.rstrip("`")
+        errors.append(_fault(line, "guardian_email" if column == "email" else column, reason))
+        return None
+
+
+def _doubles(rows: list[LinkRow]) -> Iterator[FieldError]:
+    seen: dict[tuple[str, str, str, str], int] = {}
+    for row in rows:
+        key = (row.student_sourced_id, *identity(row.guardian))
+        if key in seen:
+            yield _fault(row.line, "", f"The same guardian and child as in line {seen[key]}.")
+        seen.setdefault(key, row.line)
+
+
+def identity(guardian: NewGuardian) -> tuple[str, str, str]:
+    """What makes two lines speak of one guardian: mailbox and name, whatever the case of the letters."""
+    return ((guardian.email or "").lower(), guardian.given_name.lower(), guardian.family_name.lower())
+
+
+def _fault(line: int, column: str, reason: str) -> FieldError:
+    return FieldError(f"line/{line}/{column}" if column else f"line/{line}", reason)
