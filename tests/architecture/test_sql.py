@@ -12,7 +12,7 @@ from shared.testing.stack import SERVICES, Stack
 
 STATEMENT = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 PARAMETER = re.compile(r"%\((\w+)\)s")
-SHARED_MODULES = ("shared.outbox", "shared.inbox", "shared.relay")
+SHARED_MODULES = ("shared.outbox", "shared.worker", "shared.relay")
 
 
 class Statement:
