@@ -1,4 +1,4 @@
-"""What an import asks of `school` over HTTP: a district, its schools and their years and terms (`PUT /internal/roster`)."""
+"""What an import asks of `school` over HTTP (`PUT /internal/roster`): a district, its schools, its years and terms."""
 
 from datetime import date
 from typing import Annotated, Literal
