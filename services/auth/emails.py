@@ -1,0 +1,12 @@
+"""Addresses as logins: compared in one normal form, written to in the form they were given in."""
+
+import unicodedata
+from typing import Annotated
+
+import msgspec
+
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^\s*[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\s*$")]
+
+
+def normalised(email: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).casefold())

@@ -1,0 +1,41 @@
+"""What the actions of this service share, made once per process."""
+
+from typing import Any
+
+from litestar import Request
+
+from services.auth.keys.signer import Signer
+from services.auth.passwords.hashing import Passwords
+from services.auth.sessions.revocations import Revocations
+from services.auth.settings import Settings
+from services.auth.throttle import Throttle
+from shared.seal import Seal
+
+
+class Kit:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.passwords = Passwords(threads=settings.hash_threads, waiting=settings.hash_waiting)
+        self.throttle = Throttle(settings)
+        self.revocations = Revocations(settings)
+        self.code_seal = Seal(settings.seal_key)
+        self.own_seal = Seal(settings.signing_key_secret)
+        self.signer = Signer(self.own_seal, access_token_s=settings.access_token_s)
+
+    async def close(self) -> None:
+        self.passwords.close()
+        await self.throttle.close()
+        await self.revocations.close()
+
+
+class ClientIp(str):
+    """The address that a request came from."""
+
+    __slots__ = ()
+
+
+def client_ip(request: Request[Any, Any, Any], settings: Settings) -> ClientIp:
+    """From the gateway's header, where one is configured; otherwise a client could write it itself."""
+    told = request.headers.get(settings.client_ip_header) if settings.client_ip_header else None
+    peer = request.client.host if request.client else "unknown"
+    return ClientIp((told or peer)[:64])

@@ -1,0 +1,126 @@
+"""Attempts are counted before a password is looked at, all counters in one step, so that parallel ones cannot slip by.
+
+Without Redis each process counts for itself, more strictly: guessing never becomes free.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+
+from services.auth.settings import Settings
+from shared.problems import TooManyRequests
+
+log = structlog.get_logger()
+
+# Answers the milliseconds to wait, or 0 and then has counted.
+TAKE: Final = """
+local wait = 0
+for index, key in ipairs(KEYS) do
+    local taken = tonumber(redis.call('GET', key) or '0')
+    if taken >= tonumber(ARGV[index + 1]) then
+        wait = math.max(wait, redis.call('PTTL', key), 1)
+    end
+end
+if wait > 0 then
+    return wait
+end
+for _, key in ipairs(KEYS) do
+    if redis.call('INCR', key) == 1 then
+        redis.call('PEXPIRE', key, ARGV[1])
+    end
+end
+return 0
+"""
+LOCAL_LIMIT: Final = 5
+LOCAL_KEYS: Final = 50_000
+
+
+class TooManyAttempts(TooManyRequests):
+    slug, title = "too-many-attempts", "Too many attempts; wait before the next one"
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    key: str
+    limit: int
+
+
+class Throttle:
+    """Counts attempts of one kind on an account (or a code) from an address."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._redis: Any = redis.asyncio.from_url(
+            settings.redis_url, decode_responses=True, socket_connect_timeout=0.5, socket_timeout=0.5
+        )
+        self._take: Any = self._redis.register_script(TAKE)
+        self._local = LocalCounters(settings.attempt_window_s)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def count(self, kind: str, account: str, ip: str) -> None:
+        """Count one attempt. Raises TooManyAttempts, and then has not counted it."""
+        buckets = self._buckets(kind, account, ip)
+        try:
+            wait_ms: int = await self._take(
+                keys=[bucket.key for bucket in buckets],
+                args=[self._settings.attempt_window_s * 1000, *(bucket.limit for bucket in buckets)],
+            )
+        except (RedisError, OSError) as error:
+            log.warning("throttle_is_local", error=type(error).__name__)
+            wait_ms = self._local.take(buckets)
+        if wait_ms > 0:
+            raise TooManyAttempts(headers={"Retry-After": str(-(-wait_ms // 1000))})
+
+    async def forgive(self, kind: str, account: str, ip: str) -> None:
+        """The attempt was right: the owner starts anew at this address; what others tried elsewhere stays counted."""
+        own = self._buckets(kind, account, ip)[0]
+        self._local.forget(own.key)
+        try:
+            await self._redis.delete(own.key)
+        except (RedisError, OSError) as error:
+            log.warning("throttle_is_local", error=type(error).__name__)
+
+    def _buckets(self, kind: str, account: str, ip: str) -> list[Bucket]:
+        who = hashlib.sha256(account.encode()).hexdigest()[:32]
+        return [
+            Bucket(f"throttle:{kind}:{who}:{ip}", self._settings.attempts),
+            Bucket(f"throttle:{kind}:{who}", self._settings.attempts_per_account),
+            Bucket(f"throttle:{kind}:ip:{ip}", self._settings.attempts_per_ip),
+        ]
+
+
+class LocalCounters:
+    """What one process counts while Redis is away: at most five attempts on an account, from wherever."""
+
+    def __init__(self, window_s: int) -> None:
+        self._window_s = window_s
+        self._taken: dict[str, tuple[int, float]] = {}
+
+    def take(self, buckets: Sequence[Bucket]) -> int:
+        """The milliseconds to wait, or 0 and then has counted."""
+        now = time.monotonic()
+        if len(self._taken) > LOCAL_KEYS:
+            self._taken = {key: taken for key, taken in self._taken.items() if taken[1] > now}
+        own, account, address = buckets
+        strict = [own, Bucket(account.key, min(account.limit, LOCAL_LIMIT)), address]
+        waits = [ends - now for bucket in strict for count, ends in [self._count(bucket, now)] if count >= bucket.limit]
+        if waits:
+            return max(1, round(max(waits) * 1000))
+        for bucket in strict:
+            count, ends = self._count(bucket, now)
+            self._taken[bucket.key] = (count + 1, ends)
+        return 0
+
+    def forget(self, key: str) -> None:
+        self._taken.pop(key, None)
+
+    def _count(self, bucket: Bucket, now: float) -> tuple[int, float]:
+        count, ends = self._taken.get(bucket.key, (0, 0.0))
+        return (count, ends) if ends > now else (0, now + self._window_s)
