@@ -8,10 +8,12 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from services.academic.people import queries as people
 from shared.database import Reader
 from shared.identity import Caller, Role
-from shared.problems import NotFound
+from shared.problems import BadRequest, FieldError, NotFound
 
 STAFF: Final = frozenset(
     {
@@ -37,7 +39,7 @@ PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
 
 
 async def may_see_student(reader: Reader, caller: Caller, student_id: UUID, *, today: date) -> bool:
-    """The office sees every student, a teacher those they teach today, a guardian their children, a student themself."""
+    """The office sees every student, a teacher those they teach today, a guardian their children, a student one."""
     match caller.role:
         case Role.SCHOOL_ADMIN:
             return await people.student_exists(reader, school_id=caller.school, student_id=student_id)
@@ -69,3 +71,29 @@ async def require_class(reader: Reader, caller: Caller, class_id: UUID, *, today
         reader, school_id=caller.school, teacher_id=caller.person, class_id=class_id, day=today
     ):
         raise NotFound
+
+
+class LessonScope(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose lessons; what is None does not narrow."""
+
+    teacher_id: UUID | None = None
+    student_id: UUID | None = None
+
+
+async def lesson_scope(reader: Reader, caller: Caller, *, student_id: UUID | None, today: date) -> LessonScope:
+    """The lessons that the caller may list. Raises NotFound for a student who is not theirs to see.
+
+    Raises BadRequest when a guardian names no child.
+    """
+    if student_id is not None:
+        await require_student(reader, caller, student_id, today=today)
+        return LessonScope(student_id=student_id)
+    match caller.role:
+        case Role.SCHOOL_ADMIN:
+            return LessonScope()
+        case Role.TEACHER:
+            return LessonScope(teacher_id=caller.person)
+        case Role.STUDENT:
+            return LessonScope(student_id=caller.person)
+        case _:
+            raise BadRequest("Whose lessons?", errors=[FieldError("query/student_id", "Name one of your children.")])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -15,9 +16,11 @@ from services.academic.attendance.schemas import (
     Register,
     RegisterLine,
     RegisterRequest,
+    StudentDay,
 )
 from services.academic.calendar import queries as calendar
 from services.academic.timetable import queries as timetable
+from services.academic.timetable.rules import require_own_lesson
 from services.academic.timetable.schemas import Lesson
 from shared import clock
 from shared.contracts.academic import AttendanceDayChanged
@@ -49,9 +52,7 @@ async def take_register(
     """
     school_id, user_id = caller.school, caller.user_id
     async with database.transaction(school_id=school_id) as tx:
-        lesson = rules.require_register_right(
-            caller, await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id)
-        )
+        lesson = require_own_lesson(caller, await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id))
         zone = await calendar.time_zone_of(tx, school_id=school_id)
         rules.require_day(lesson.day, today=clock.school_day(now, zone), is_cancelled=lesson.is_cancelled)
         version = await queries.lock_register(tx, school_id=school_id, lesson_id=lesson.id, user_id=user_id, now=now)
@@ -168,3 +169,16 @@ def _mark(mark: MarkOfStudent | None) -> Mark | None:
     if mark is None:
         return None
     return Mark(code=mark.code, kind=mark.kind, is_alerting=mark.is_alerting, minutes_late=mark.minutes_late)
+
+
+async def student_day(reader: Reader, school_id: UUID, student_id: UUID, day: date, *, time_zone: str) -> StudentDay:
+    """A student's lessons of one day with their marks, in local time, and what the day amounts to."""
+    lessons = await queries.marked_lessons(reader, school_id=school_id, student_ids=[student_id], day=day)
+    zone = ZoneInfo(time_zone)
+    local = [
+        msgspec.structs.replace(
+            lesson, starts_at=lesson.starts_at.astimezone(zone), ends_at=lesson.ends_at.astimezone(zone)
+        )
+        for lesson in lessons[student_id]
+    ]
+    return StudentDay(student_id=student_id, day=day, status=rules.day_of(local).status, lessons=local)

@@ -1,5 +1,6 @@
 """What may stand in a register, and what a day of marks amounts to. Pure: instants and rows come in as arguments."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Final
@@ -8,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.academic.attendance.schemas import (
+    CODE_PATTERN,
     AttendanceCode,
     AttendanceCodeChange,
     AttendanceDay,
@@ -15,9 +17,10 @@ from services.academic.attendance.schemas import (
     MarkedLesson,
     RegisterRequest,
 )
-from services.academic.timetable.schemas import Lesson
-from shared.identity import Caller, Role
-from shared.problems import Conflict, FieldError, Invalid, NotFound
+from shared.problems import BadRequest, Conflict, FieldError, Invalid, NotFound
+
+CODE: Final = re.compile(CODE_PATTERN)
+MAX_DAYS: Final = 400
 
 ABSENT_SHARE: Final = 0.5
 """A student who misses at least this share of the day's marked minutes was absent that day."""
@@ -144,13 +147,6 @@ def _mark(code: AttendanceCode, minutes_late: int | None) -> Mark:
     return Mark(code=code.code, kind=code.kind, is_alerting=code.is_alerting, minutes_late=minutes_late)
 
 
-def require_register_right(caller: Caller, lesson: Lesson | None) -> Lesson:
-    """The lesson whose register the caller may see and take: its teachers' and the office's. Raises NotFound."""
-    if lesson is None or (caller.role != Role.SCHOOL_ADMIN and caller.person not in lesson.teacher_ids):
-        raise NotFound
-    return lesson
-
-
 def require_absence(change: AttendanceCodeChange) -> None:
     """Raises AlertingPresence for a code that would alert guardians of a child who is there, or excused."""
     if change.is_alerting and change.kind != "absent":
@@ -198,3 +194,20 @@ def _missed(lesson: MarkedLesson) -> timedelta:
             return min(_length(lesson), timedelta(minutes=lesson.minutes_late or 0))
         case _:
             return timedelta()
+
+
+def require_code(code: str) -> str:
+    """The text of a code out of a path. Raises NotFound for what can be no code."""
+    if not CODE.fullmatch(code):
+        raise NotFound("A code is 1 to 8 capitals, digits or / \\ # -.")
+    return code
+
+
+def require_range(starts_on: date | None, ends_on: date | None, *, today: date) -> tuple[date, date]:
+    """The days asked for, 31 up to today unless told. Raises BadRequest for more than MAX_DAYS, or none."""
+    last = ends_on or today
+    first = starts_on or date.fromordinal(max(1, last.toordinal() - 30))
+    if not 0 <= (last - first).days < MAX_DAYS:
+        detail = f"From {first} to {last} are not between 1 and {MAX_DAYS} days."
+        raise BadRequest(detail, errors=[FieldError("query/from", detail)])
+    return first, last

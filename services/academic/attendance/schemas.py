@@ -1,12 +1,13 @@
 """Registers, marks and the days derived from them."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-CodeText = Annotated[str, msgspec.Meta(min_length=1, max_length=8, pattern=r"^[A-Z0-9/\\#-]+$")]
+CODE_PATTERN: Final = r"^[A-Z0-9/\\#-]{1,8}$"
+CodeText = Annotated[str, msgspec.Meta(max_length=8, pattern=CODE_PATTERN)]
 Kind = Literal["present", "late", "absent", "excused"]
 DayStatus = Literal["present", "late", "absent", "excused", "unmarked"]
 Minutes = Annotated[int, msgspec.Meta(ge=0, le=600)]
@@ -135,3 +136,11 @@ class AttendanceDayRow(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     status: DayStatus
     is_unexplained_absence: bool
+
+
+class AttendanceDays(msgspec.Struct, frozen=True, kw_only=True):
+    """The marked days from `starts_on` to `ends_on`, both included."""
+
+    starts_on: date
+    ends_on: date
+    items: list[AttendanceDayRow]

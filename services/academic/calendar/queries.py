@@ -70,6 +70,20 @@ async def calendar_days(reader: Reader, *, school_id: UUID) -> list[SpecialDay]:
     return await reader.all(SpecialDay, CALENDAR_DAYS, school_id=school_id)
 
 
+HOLIDAY = """
+SELECT title
+FROM calendar_day
+WHERE school_id = %(school_id)s
+AND day = %(day)s
+AND kind = 'holiday'
+"""
+
+
+async def holiday(reader: Reader, *, school_id: UUID, day: date) -> str | None:
+    """The title of the holiday that a day is, if it is one."""
+    return await reader.value(str, HOLIDAY, school_id=school_id, day=day)
+
+
 SAVE_SCHOOL = """
 INSERT INTO school (school_id, name, time_zone, version)
 VALUES (%(school_id)s, %(name)s, %(time_zone)s, %(version)s)

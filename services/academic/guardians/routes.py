@@ -1,6 +1,6 @@
 """Guardians and their links over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -192,10 +192,10 @@ async def show_guardian_link_history(
     opt={"permission": "guardian.manage", "problems": (UnreadableCsv, UnsupportedMediaType), "reads": "text/csv"},
 )
 async def take_guardian_csv(
-    request: Request[None, None, msgspec.Struct],
+    request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-    dry_run: DryRun = False,
+    dry_run: DryRun = False,  # noqa: FBT002 (a query parameter has a name)
 ) -> CsvResult:
     if request.content_type[0] != "text/csv":
         raise UnsupportedMediaType("Send the file itself, with Content-Type: text/csv.")

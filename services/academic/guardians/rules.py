@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final, TypeVar
 
@@ -85,7 +85,7 @@ def _text(content: bytes) -> str:
     return text
 
 
-def _require_columns(names: Iterator[str] | list[str]) -> None:
+def _require_columns(names: Sequence[str]) -> None:
     found = list(names)
     missing = [name for name in REQUIRED if name not in found]
     unknown = [name for name in found if name not in COLUMNS]

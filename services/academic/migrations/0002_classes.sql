@@ -35,7 +35,8 @@ CREATE TABLE class_term (
     FOREIGN KEY (school_id, class_id) REFERENCES school_class (school_id, id)
 );
 
--- A spell of one person in one class. It ends; it is never deleted, and a person's spells in a class do not overlap.
+-- A spell of one person in one class. It ends; only one that has not begun may be deleted. A person's spells in a class
+-- do not overlap, looked at after each statement as a whole: an import may move several at once.
 CREATE TABLE enrolment (
     school_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -58,7 +59,7 @@ CREATE TABLE enrolment (
     CONSTRAINT enrolment_overlap EXCLUDE USING gist (
         school_id WITH =, class_id WITH =, coalesce(student_id, teacher_id) WITH =,
         daterange(starts_on, ends_on, '[]') WITH &&
-    )
+    ) DEFERRABLE INITIALLY IMMEDIATE
 );
 
 CREATE INDEX enrolment_class ON enrolment (school_id, class_id);
@@ -91,4 +92,4 @@ ALTER TABLE enrolment FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON enrolment
     USING (school_id = (SELECT nullif(current_setting('app.school_id', true), '')::uuid))
     WITH CHECK (school_id = (SELECT nullif(current_setting('app.school_id', true), '')::uuid));
-GRANT SELECT, INSERT, UPDATE ON enrolment TO academic_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON enrolment TO academic_app;

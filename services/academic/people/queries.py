@@ -337,3 +337,33 @@ async def student_ids(reader: Reader, *, school_id: UUID) -> dict[str, UUID]:
 async def teacher_ids(reader: Reader, *, school_id: UUID) -> dict[str, UUID]:
     rows = await reader.all(IdOfSourced, TEACHER_IDS, school_id=school_id)
     return {row.sourced_id: row.id for row in rows}
+
+
+PRESENT_STUDENTS = """
+SELECT sourced_id, given_name, family_name, email, grade
+FROM student
+WHERE school_id = %(school_id)s
+AND sourced_id IS NOT NULL
+AND is_active
+ORDER BY sourced_id
+LIMIT 100000
+"""
+
+PRESENT_TEACHERS = """
+SELECT sourced_id, given_name, family_name, email
+FROM teacher
+WHERE school_id = %(school_id)s
+AND sourced_id IS NOT NULL
+AND is_active
+ORDER BY sourced_id
+LIMIT 100000
+"""
+
+
+async def present_students(reader: Reader, *, school_id: UUID) -> list[ImportedPerson]:
+    """Active students that came out of another system, as it would record them."""
+    return await reader.all(ImportedPerson, PRESENT_STUDENTS, school_id=school_id)
+
+
+async def present_teachers(reader: Reader, *, school_id: UUID) -> list[ImportedPerson]:
+    return await reader.all(ImportedPerson, PRESENT_TEACHERS, school_id=school_id)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,13 +20,14 @@ from services.academic.timetable.schemas import (
     Class,
     Lesson,
     LessonChange,
+    LessonsOfDay,
     NewLesson,
     Plan,
     PlannedLesson,
     TeacherSpell,
     Term,
 )
-from shared.database import Database, Tx
+from shared.database import Database, Reader, Tx
 from shared.ids import new_id
 from shared.problems import NotFound, PreconditionFailed
 
@@ -226,8 +227,30 @@ async def clash_told(tx: Tx, school_id: UUID, wanted: LessonRow | Lesson, time_z
         ) from None
 
 
-async def local_lesson(tx: Tx, school_id: UUID, lesson_id: UUID, time_zone: str) -> Lesson:
-    lesson = await queries.lesson(tx, school_id=school_id, lesson_id=lesson_id)
+async def lessons_of_day(
+    reader: Reader,
+    school_id: UUID,
+    day: date,
+    *,
+    time_zone: str,
+    teacher_id: UUID | None = None,
+    student_id: UUID | None = None,
+) -> LessonsOfDay:
+    """A day's lessons in local time: of one teacher, of one student, or all."""
+    lessons = await queries.lessons_of_day(
+        reader, school_id=school_id, day=day, teacher_id=teacher_id, student_id=student_id
+    )
+    return LessonsOfDay(
+        day=day,
+        time_zone=time_zone,
+        holiday=await calendar.holiday(reader, school_id=school_id, day=day),
+        items=[localised(lesson, time_zone) for lesson in lessons],
+    )
+
+
+async def local_lesson(reader: Reader, school_id: UUID, lesson_id: UUID, time_zone: str) -> Lesson:
+    """Raises NotFound."""
+    lesson = await queries.lesson(reader, school_id=school_id, lesson_id=lesson_id)
     if lesson is None:
         raise NotFound
     return localised(lesson, time_zone)

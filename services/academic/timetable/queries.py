@@ -374,3 +374,14 @@ async def other_lesson(
         room=room,
         teacher_ids=list(teacher_ids),
     )
+
+
+CLASH_COUNT = """
+SELECT count(*)
+FROM timetable_clash
+WHERE school_id = %(school_id)s
+"""
+
+
+async def clash_count(reader: Reader, *, school_id: UUID) -> int:
+    return await reader.value(int, CLASH_COUNT, school_id=school_id) or 0

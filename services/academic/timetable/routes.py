@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from services.academic import access
 from services.academic.calendar import queries as calendar
-from services.academic.timetable import actions, queries
+from services.academic.timetable import actions, queries, rules
 from services.academic.timetable.queries import ClashRow
 from services.academic.timetable.rules import NotASchoolDay, TimetableClash
 from services.academic.timetable.schemas import Lesson, LessonChange, LessonsOfDay, NewLesson
@@ -22,9 +22,7 @@ from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound, PreconditionFailed
 
 Day = Annotated[date | None, QueryParameter(description="A date of the school's calendar; today unless told.")]
-OfStudent = Annotated[
-    UUID | None, QueryParameter(description="Whose lessons; a guardian must name one of their children.")
-]
+OfStudent = Annotated[UUID | None, QueryParameter(description="Whose lessons; a guardian names one of their children.")]
 
 
 class ClashKey(msgspec.Struct, frozen=True):
@@ -37,7 +35,7 @@ class ClashKey(msgspec.Struct, frozen=True):
     "/lessons",
     operation_id="list_lessons",
     summary="The lessons of a day: one's own, a child's, or for the office all of them.",
-    opt={"permission": "lesson.read"},
+    opt={"permission": "lesson.read", "problems": (NotFound,)},
 )
 async def list_lessons(
     database: NamedDependency[Database],
@@ -47,24 +45,30 @@ async def list_lessons(
 ) -> LessonsOfDay:
     reader = database.reader(school_id=caller.school)
     zone = await calendar.time_zone_of(reader, school_id=caller.school)
-    day = day or clock.school_day(clock.now(), zone)
-    scope = await access.lesson_scope(reader, caller, student_id=student_id, day=clock.school_day(clock.now(), zone))
-    return await actions.lessons_of_day(reader, caller.school, day, scope)
+    today = clock.school_day(clock.now(), zone)
+    scope = await access.lesson_scope(reader, caller, student_id=student_id, today=today)
+    return await actions.lessons_of_day(
+        reader,
+        caller.school,
+        day or today,
+        time_zone=zone,
+        teacher_id=scope.teacher_id,
+        student_id=scope.student_id,
+    )
 
 
 @get(
     "/lessons/{lesson_id:uuid}",
     operation_id="show_lesson",
     summary="One lesson, for its teachers and the office.",
-    opt={"permission": "register.take"},
+    opt={"permission": "register.take", "problems": (NotFound,)},
 )
 async def show_lesson(
     lesson_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
 ) -> Lesson:
     reader = database.reader(school_id=caller.school)
     zone = await calendar.time_zone_of(reader, school_id=caller.school)
-    lesson = await actions.local_lesson(reader, caller.school, lesson_id, zone)
-    return access.require_own_lesson(caller, lesson)
+    return rules.require_own_lesson(caller, await actions.local_lesson(reader, caller.school, lesson_id, zone))
 
 
 @post(

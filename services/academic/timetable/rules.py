@@ -9,7 +9,8 @@ import msgspec
 
 from services.academic.timetable.schemas import Clash, Class, Lesson, Plan, PlannedLesson
 from shared.contracts.school import BellPeriod
-from shared.problems import Conflict, Invalid
+from shared.identity import Caller, Role
+from shared.problems import Conflict, Invalid, NotFound
 
 
 class TimetableClash(Conflict):
@@ -172,3 +173,10 @@ def clash_detail(title: str, room: str | None, teacher_ids: Sequence[UUID], othe
         taken = "the class is"
     when = f"{other.day} from {other.starts_at:%H:%M} to {other.ends_at:%H:%M}"
     return f"{title} cannot be then: {taken} at {other.class_title} on {when}."
+
+
+def require_own_lesson(caller: Caller, lesson: Lesson | None) -> Lesson:
+    """The lesson whose register the caller may see and take: its teachers' and the office's. Raises NotFound."""
+    if lesson is None or (caller.role != Role.SCHOOL_ADMIN and caller.person not in lesson.teacher_ids):
+        raise NotFound
+    return lesson

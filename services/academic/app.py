@@ -1,0 +1,34 @@
+"""The HTTP side of academic: people, guardians, classes, lessons, registers and imports."""
+
+from litestar.di import Provide
+
+from services.academic.access import PERMISSIONS
+from services.academic.attendance import routes as attendance
+from services.academic.classes import routes as classes
+from services.academic.guardians import routes as guardians
+from services.academic.imports import routes as imports
+from services.academic.people import routes as people
+from services.academic.settings import Settings, objects_of
+from services.academic.timetable import routes as timetable
+from shared.identity import Verifier
+from shared.web import build_app
+from shared.web.edge import Edge
+
+
+def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
+    objects = objects_of(settings)
+    return build_app(
+        "academic",
+        settings,
+        routers=[
+            people.router,
+            guardians.router,
+            classes.router,
+            timetable.router,
+            attendance.router,
+            imports.router,
+        ],
+        permissions=PERMISSIONS,
+        verifier=verifier,
+        dependencies={"objects": Provide(lambda: objects, sync_to_thread=False)},
+    )

@@ -1,0 +1,512 @@
+"""SQL over courses, classes, their terms and their members."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from services.academic.classes.schemas import (
+    Course,
+    Enrolment,
+    ImportedClass,
+    ImportedCourse,
+    ImportedEnrolment,
+    NewClass,
+    NewEnrolment,
+    SchoolClass,
+)
+from shared.contracts.academic import ClassMember
+from shared.database import Reader, Tx
+from shared.ids import new_id
+
+COURSES = """
+SELECT id, sourced_id, title, code
+FROM course
+WHERE school_id = %(school_id)s
+AND (title, id) > (%(after_title)s, %(after_id)s)
+ORDER BY title, id
+LIMIT %(limit)s
+"""
+
+
+async def courses(reader: Reader, *, school_id: UUID, after: tuple[str, UUID], limit: int) -> list[Course]:
+    title, after_id = after
+    return await reader.all(Course, COURSES, school_id=school_id, after_title=title, after_id=after_id, limit=limit)
+
+
+# A null teacher, student or class lets every class pass.
+CLASSES = """
+SELECT school_class.id, school_class.sourced_id, school_class.title, school_class.kind, school_class.course_id,
+       school_class.periods, school_class.room,
+       array(
+           SELECT class_term.academic_session_id
+           FROM class_term
+           WHERE class_term.school_id = school_class.school_id
+           AND class_term.class_id = school_class.id
+           ORDER BY class_term.academic_session_id
+       ) AS academic_session_ids, school_class.is_active, school_class.version
+FROM school_class
+WHERE school_class.school_id = %(school_id)s
+AND school_class.is_active
+AND (school_class.title, school_class.id) > (%(after_title)s, %(after_id)s)
+AND (%(class_id)s::uuid IS NULL OR school_class.id = %(class_id)s)
+AND (%(teacher_id)s::uuid IS NULL OR EXISTS (
+    SELECT 1
+    FROM enrolment
+    WHERE enrolment.school_id = school_class.school_id
+    AND enrolment.class_id = school_class.id
+    AND enrolment.teacher_id = %(teacher_id)s
+    AND enrolment.starts_on <= %(day)s
+    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= %(day)s)
+))
+ORDER BY school_class.title, school_class.id
+LIMIT %(limit)s
+"""
+
+
+async def classes(
+    reader: Reader,
+    *,
+    school_id: UUID,
+    day: date,
+    teacher_id: UUID | None = None,
+    class_id: UUID | None = None,
+    after: tuple[str, UUID] = ("", UUID(int=0)),
+    limit: int = 1,
+) -> list[SchoolClass]:
+    title, after_id = after
+    return await reader.all(
+        SchoolClass,
+        CLASSES,
+        school_id=school_id,
+        day=day,
+        teacher_id=teacher_id,
+        class_id=class_id,
+        after_title=title,
+        after_id=after_id,
+        limit=limit,
+    )
+
+
+ADD_CLASS = """
+INSERT INTO school_class (school_id, id, title, kind, course_id, periods, room)
+VALUES (%(school_id)s, %(id)s, %(title)s, %(kind)s, %(course_id)s, %(periods)s, %(room)s)
+"""
+
+# Only terms that the school has: the number of rows tells the caller whether it knew them all.
+ADD_TERMS = """
+INSERT INTO class_term (school_id, class_id, academic_session_id)
+SELECT academic_session.school_id, %(class_id)s, academic_session.id
+FROM academic_session
+WHERE academic_session.school_id = %(school_id)s
+AND academic_session.id = ANY(%(academic_session_ids)s)
+"""
+
+
+async def add_class(tx: Tx, *, school_id: UUID, class_id: UUID, new: NewClass) -> int:
+    """How many of the class's terms are known. Raises ForeignKeyViolation for an unknown course."""
+    await tx.execute(
+        ADD_CLASS,
+        school_id=school_id,
+        id=class_id,
+        title=new.title,
+        kind=new.kind,
+        course_id=new.course_id,
+        periods=new.periods,
+        room=new.room,
+    )
+    return await tx.execute(
+        ADD_TERMS, school_id=school_id, class_id=class_id, academic_session_ids=new.academic_session_ids
+    )
+
+
+ENROLMENTS = """
+SELECT enrolment.id, enrolment.class_id, enrolment.role, coalesce(student.id, teacher.id) AS person_id,
+       coalesce(student.given_name, teacher.given_name) AS given_name,
+       coalesce(student.family_name, teacher.family_name) AS family_name,
+       enrolment.is_primary, enrolment.starts_on, enrolment.ends_on
+FROM enrolment
+LEFT JOIN student ON student.school_id = enrolment.school_id AND student.id = enrolment.student_id
+LEFT JOIN teacher ON teacher.school_id = enrolment.school_id AND teacher.id = enrolment.teacher_id
+WHERE enrolment.school_id = %(school_id)s
+AND enrolment.class_id = %(class_id)s
+AND enrolment.id > %(after_id)s
+AND (%(enrolment_id)s::uuid IS NULL OR enrolment.id = %(enrolment_id)s)
+ORDER BY enrolment.id
+LIMIT %(limit)s
+"""
+
+
+async def enrolments(
+    reader: Reader,
+    *,
+    school_id: UUID,
+    class_id: UUID,
+    enrolment_id: UUID | None = None,
+    after_id: UUID = UUID(int=0),
+    limit: int = 1,
+) -> list[Enrolment]:
+    return await reader.all(
+        Enrolment,
+        ENROLMENTS,
+        school_id=school_id,
+        class_id=class_id,
+        enrolment_id=enrolment_id,
+        after_id=after_id,
+        limit=limit,
+    )
+
+
+ADD_ENROLMENT = """
+INSERT INTO enrolment (school_id, id, class_id, role, student_id, teacher_id, is_primary, starts_on, ends_on)
+VALUES (
+    %(school_id)s, %(id)s, %(class_id)s, %(role)s, %(student_id)s, %(teacher_id)s, %(is_primary)s, %(starts_on)s,
+    %(ends_on)s
+)
+"""
+
+
+async def add_enrolment(tx: Tx, *, school_id: UUID, enrolment_id: UUID, new: NewEnrolment) -> None:
+    """Raises ForeignKeyViolation for an unknown class or person, ExclusionViolation when spells overlap."""
+    await tx.execute(
+        ADD_ENROLMENT,
+        school_id=school_id,
+        id=enrolment_id,
+        class_id=new.class_id,
+        role=new.role,
+        student_id=new.person_id if new.role == "student" else None,
+        teacher_id=new.person_id if new.role == "teacher" else None,
+        is_primary=new.is_primary,
+        starts_on=new.starts_on,
+        ends_on=new.ends_on,
+    )
+
+
+class Spell(msgspec.Struct, frozen=True, kw_only=True):
+    class_id: UUID
+    starts_on: date
+
+
+ENROLMENT = """
+SELECT class_id, starts_on
+FROM enrolment
+WHERE school_id = %(school_id)s
+AND id = %(enrolment_id)s
+"""
+
+END_ENROLMENT = """
+UPDATE enrolment
+SET ends_on = %(ends_on)s
+WHERE school_id = %(school_id)s
+AND id = %(enrolment_id)s
+"""
+
+
+async def enrolment(reader: Reader, *, school_id: UUID, enrolment_id: UUID) -> Spell | None:
+    return await reader.one(Spell, ENROLMENT, school_id=school_id, enrolment_id=enrolment_id)
+
+
+async def end_enrolment(tx: Tx, *, school_id: UUID, enrolment_id: UUID, ends_on: date) -> None:
+    """Raises ExclusionViolation when a later end would run into the person's next spell."""
+    await tx.execute(END_ENROLMENT, school_id=school_id, enrolment_id=enrolment_id, ends_on=ends_on)
+
+
+RAISE_VERSIONS = """
+UPDATE school_class
+SET version = version + 1
+WHERE school_id = %(school_id)s
+AND id = ANY(%(class_ids)s)
+RETURNING id, title, is_active, version
+"""
+
+
+class ClassState(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    title: str
+    is_active: bool
+    version: int
+
+
+async def raise_versions(tx: Tx, *, school_id: UUID, class_ids: Iterable[UUID]) -> list[ClassState]:
+    """Count a change of these classes, which also makes whoever changes one of them next wait for us."""
+    return await tx.all(ClassState, RAISE_VERSIONS, school_id=school_id, class_ids=sorted(class_ids))
+
+
+MEMBERS = """
+SELECT class_id, role, coalesce(student_id, teacher_id) AS person_id, starts_on, ends_on
+FROM enrolment
+WHERE school_id = %(school_id)s
+AND class_id = ANY(%(class_ids)s)
+ORDER BY class_id, starts_on, id
+LIMIT 200000
+"""
+
+
+class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
+    class_id: UUID
+    role: str
+    person_id: UUID
+    starts_on: date
+    ends_on: date | None
+
+
+async def members(reader: Reader, *, school_id: UUID, class_ids: Iterable[UUID]) -> dict[UUID, list[ClassMember]]:
+    """Everyone who is, was or will be in these classes."""
+    found: dict[UUID, list[ClassMember]] = {class_id: [] for class_id in class_ids}
+    for row in await reader.all(MemberRow, MEMBERS, school_id=school_id, class_ids=list(found)):
+        fields = msgspec.structs.asdict(row)
+        found[fields.pop("class_id")].append(ClassMember(**fields))
+    return found
+
+
+IMPORT_COURSES = """
+INSERT INTO course (school_id, id, sourced_id, title, code)
+SELECT %(school_id)s, id, sourced_id, title, code
+FROM unnest(%(ids)s::uuid[], %(sourced_ids)s::text[], %(titles)s::text[], %(codes)s::text[])
+    AS imported (id, sourced_id, title, code)
+ON CONFLICT (school_id, sourced_id) DO UPDATE
+SET title = excluded.title, code = excluded.code
+WHERE (course.title, course.code) IS DISTINCT FROM (excluded.title, excluded.code)
+"""
+
+
+async def import_courses(tx: Tx, *, school_id: UUID, courses: Sequence[ImportedCourse]) -> int:
+    return await tx.execute(
+        IMPORT_COURSES,
+        school_id=school_id,
+        ids=[new_id() for _ in courses],
+        sourced_ids=[each.sourced_id for each in courses],
+        titles=[each.title for each in courses],
+        codes=[each.code for each in courses],
+    )
+
+
+IMPORT_CLASSES = """
+INSERT INTO school_class (school_id, id, sourced_id, title, kind, course_id, periods, room)
+SELECT %(school_id)s, imported.id, imported.sourced_id, imported.title, imported.kind, course.id,
+       string_to_array(imported.periods, E'\\x1f'), imported.room
+FROM unnest(
+    %(ids)s::uuid[], %(sourced_ids)s::text[], %(titles)s::text[], %(kinds)s::text[], %(course_sourced_ids)s::text[],
+    %(periods)s::text[], %(rooms)s::text[]
+) AS imported (id, sourced_id, title, kind, course_sourced_id, periods, room)
+LEFT JOIN course ON course.school_id = %(school_id)s AND course.sourced_id = imported.course_sourced_id
+ON CONFLICT (school_id, sourced_id) DO UPDATE
+SET title = excluded.title, kind = excluded.kind, course_id = excluded.course_id, periods = excluded.periods,
+    room = excluded.room, is_active = true
+WHERE (school_class.title, school_class.kind, school_class.course_id, school_class.periods, school_class.room,
+       school_class.is_active)
+    IS DISTINCT FROM (excluded.title, excluded.kind, excluded.course_id, excluded.periods, excluded.room, true)
+RETURNING id
+"""
+
+# The terms of the imported classes become exactly those of the file; the classes whose terms changed come back.
+IMPORT_TERMS = """
+WITH wanted AS (
+    SELECT school_class.id AS class_id, academic_session.id AS academic_session_id
+    FROM unnest(%(class_sourced_ids)s::text[], %(term_sourced_ids)s::text[]) AS pair (class_sourced_id, term_sourced_id)
+    JOIN school_class
+        ON school_class.school_id = %(school_id)s AND school_class.sourced_id = pair.class_sourced_id
+    JOIN academic_session
+        ON academic_session.school_id = %(school_id)s AND academic_session.sourced_id = pair.term_sourced_id
+), dropped AS (
+    DELETE FROM class_term
+    WHERE school_id = %(school_id)s
+    AND class_id IN (SELECT class_id FROM wanted)
+    AND (class_id, academic_session_id) NOT IN (SELECT class_id, academic_session_id FROM wanted)
+    RETURNING class_id
+), added AS (
+    INSERT INTO class_term (school_id, class_id, academic_session_id)
+    SELECT DISTINCT %(school_id)s::uuid, class_id, academic_session_id
+    FROM wanted
+    ON CONFLICT DO NOTHING
+    RETURNING class_id
+)
+SELECT class_id AS id FROM dropped
+UNION
+SELECT class_id FROM added
+"""
+
+CLASSES_END = """
+UPDATE school_class
+SET is_active = false
+WHERE school_id = %(school_id)s
+AND sourced_id = ANY(%(sourced_ids)s)
+AND is_active
+RETURNING id
+"""
+
+
+class Touched(msgspec.Struct, frozen=True):
+    """A class that an import changed, in itself or in its members."""
+
+    id: UUID
+
+
+async def import_classes(
+    tx: Tx, *, school_id: UUID, classes: Sequence[ImportedClass], gone: Sequence[str]
+) -> set[UUID]:
+    """Add, change and end classes by their `sourced_id`; the ids of those that differ from before."""
+    changed = await tx.all(
+        Touched,
+        IMPORT_CLASSES,
+        school_id=school_id,
+        ids=[new_id() for _ in classes],
+        sourced_ids=[each.sourced_id for each in classes],
+        titles=[each.title for each in classes],
+        kinds=[each.kind for each in classes],
+        course_sourced_ids=[each.course_sourced_id for each in classes],
+        periods=["\x1f".join(each.periods) for each in classes],
+        rooms=[each.room for each in classes],
+    )
+    pairs = [(each.sourced_id, term) for each in classes for term in each.term_sourced_ids]
+    in_terms = await tx.all(
+        Touched,
+        IMPORT_TERMS,
+        school_id=school_id,
+        class_sourced_ids=[class_id for class_id, _ in pairs],
+        term_sourced_ids=[term for _, term in pairs],
+    )
+    ended = await tx.all(Touched, CLASSES_END, school_id=school_id, sourced_ids=list(gone))
+    return {row.id for rows in (changed, in_terms, ended) for row in rows}
+
+
+IMPORT_ENROLMENTS = """
+INSERT INTO enrolment (
+    school_id, id, sourced_id, class_id, role, student_id, teacher_id, is_primary, starts_on, ends_on
+)
+SELECT %(school_id)s, imported.id, imported.sourced_id, school_class.id, imported.role, student.id, teacher.id,
+       imported.is_primary, imported.starts_on, imported.ends_on
+FROM unnest(
+    %(ids)s::uuid[], %(sourced_ids)s::text[], %(class_sourced_ids)s::text[], %(person_sourced_ids)s::text[],
+    %(roles)s::text[], %(primaries)s::boolean[], %(starts)s::date[], %(ends)s::date[]
+) AS imported (id, sourced_id, class_sourced_id, person_sourced_id, role, is_primary, starts_on, ends_on)
+JOIN school_class
+    ON school_class.school_id = %(school_id)s AND school_class.sourced_id = imported.class_sourced_id
+LEFT JOIN student
+    ON student.school_id = %(school_id)s AND student.sourced_id = imported.person_sourced_id
+    AND imported.role = 'student'
+LEFT JOIN teacher
+    ON teacher.school_id = %(school_id)s AND teacher.sourced_id = imported.person_sourced_id
+    AND imported.role = 'teacher'
+ON CONFLICT (school_id, sourced_id) DO UPDATE
+SET class_id = excluded.class_id, role = excluded.role, student_id = excluded.student_id,
+    teacher_id = excluded.teacher_id, is_primary = excluded.is_primary, starts_on = excluded.starts_on,
+    ends_on = excluded.ends_on
+WHERE (enrolment.class_id, enrolment.role, enrolment.student_id, enrolment.teacher_id, enrolment.is_primary,
+       enrolment.starts_on, enrolment.ends_on)
+    IS DISTINCT FROM (excluded.class_id, excluded.role, excluded.student_id, excluded.teacher_id,
+                      excluded.is_primary, excluded.starts_on, excluded.ends_on)
+RETURNING class_id AS id
+"""
+
+# Who is no longer in the file left yesterday; a spell that has not begun by then never was.
+ENROLMENTS_END = """
+UPDATE enrolment
+SET ends_on = %(day)s::date - 1
+WHERE school_id = %(school_id)s
+AND sourced_id = ANY(%(sourced_ids)s)
+AND starts_on < %(day)s
+AND (ends_on IS NULL OR ends_on >= %(day)s)
+RETURNING class_id AS id
+"""
+
+ENROLMENTS_WITHDRAWN = """
+DELETE FROM enrolment
+WHERE school_id = %(school_id)s
+AND sourced_id = ANY(%(sourced_ids)s)
+AND starts_on >= %(day)s
+RETURNING class_id AS id
+"""
+
+
+async def import_enrolments(
+    tx: Tx, *, school_id: UUID, enrolments: Sequence[ImportedEnrolment], gone: Sequence[str], day: date
+) -> set[UUID]:
+    """Add, change and end enrolments by their `sourced_id`; the ids of the classes whose members changed.
+
+    Those that end go first, so that a new spell may begin where an old one stops.
+    """
+    ended = await tx.all(Touched, ENROLMENTS_END, school_id=school_id, sourced_ids=list(gone), day=day)
+    withdrawn = await tx.all(Touched, ENROLMENTS_WITHDRAWN, school_id=school_id, sourced_ids=list(gone), day=day)
+    changed = await tx.all(
+        Touched,
+        IMPORT_ENROLMENTS,
+        school_id=school_id,
+        ids=[new_id() for _ in enrolments],
+        sourced_ids=[each.sourced_id for each in enrolments],
+        class_sourced_ids=[each.class_sourced_id for each in enrolments],
+        person_sourced_ids=[each.person_sourced_id for each in enrolments],
+        roles=[each.role for each in enrolments],
+        primaries=[each.is_primary for each in enrolments],
+        starts=[each.starts_on for each in enrolments],
+        ends=[each.ends_on for each in enrolments],
+    )
+    return {row.id for row in (*ended, *withdrawn, *changed)}
+
+
+PRESENT_COURSES = """
+SELECT sourced_id, title, code
+FROM course
+WHERE school_id = %(school_id)s
+AND sourced_id IS NOT NULL
+ORDER BY sourced_id
+LIMIT 20000
+"""
+
+PRESENT_CLASSES = """
+SELECT school_class.sourced_id, school_class.title, school_class.kind, course.sourced_id AS course_sourced_id,
+       school_class.periods, school_class.room,
+       array(
+           SELECT academic_session.sourced_id
+           FROM class_term
+           JOIN academic_session
+               ON academic_session.school_id = class_term.school_id
+               AND academic_session.id = class_term.academic_session_id
+           WHERE class_term.school_id = school_class.school_id
+           AND class_term.class_id = school_class.id
+           AND academic_session.sourced_id IS NOT NULL
+       ) AS term_sourced_ids
+FROM school_class
+LEFT JOIN course ON course.school_id = school_class.school_id AND course.id = school_class.course_id
+WHERE school_class.school_id = %(school_id)s
+AND school_class.sourced_id IS NOT NULL
+AND school_class.is_active
+ORDER BY school_class.sourced_id
+LIMIT 20000
+"""
+
+PRESENT_ENROLMENTS = """
+SELECT enrolment.sourced_id, school_class.sourced_id AS class_sourced_id,
+       coalesce(student.sourced_id, teacher.sourced_id) AS person_sourced_id, enrolment.role, enrolment.is_primary,
+       enrolment.starts_on, enrolment.ends_on
+FROM enrolment
+JOIN school_class ON school_class.school_id = enrolment.school_id AND school_class.id = enrolment.class_id
+LEFT JOIN student ON student.school_id = enrolment.school_id AND student.id = enrolment.student_id
+LEFT JOIN teacher ON teacher.school_id = enrolment.school_id AND teacher.id = enrolment.teacher_id
+WHERE enrolment.school_id = %(school_id)s
+AND enrolment.sourced_id IS NOT NULL
+ORDER BY enrolment.sourced_id
+LIMIT 500000
+"""
+
+
+async def present_courses(reader: Reader, *, school_id: UUID) -> list[ImportedCourse]:
+    """Courses that came out of another system, as it would record them."""
+    return await reader.all(ImportedCourse, PRESENT_COURSES, school_id=school_id)
+
+
+async def present_classes(reader: Reader, *, school_id: UUID) -> list[ImportedClass]:
+    """Active classes that came out of another system; lists are sorted, so that they can be compared."""
+    found = await reader.all(ImportedClass, PRESENT_CLASSES, school_id=school_id)
+    return [
+        msgspec.structs.replace(
+            each, periods=tuple(sorted(each.periods)), term_sourced_ids=tuple(sorted(each.term_sourced_ids))
+        )
+        for each in found
+    ]
+
+
+async def present_enrolments(reader: Reader, *, school_id: UUID) -> list[ImportedEnrolment]:
+    """Enrolments that came out of another system, the ended ones too."""
+    return await reader.all(ImportedEnrolment, PRESENT_ENROLMENTS, school_id=school_id)

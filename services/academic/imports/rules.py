@@ -1,0 +1,212 @@
+"""What a roster file means for each school, and what may not be applied without a second look. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Final, TypeVar
+
+import msgspec
+from services.academic.roster.schemas import Person, Roster
+
+from services.academic.classes.schemas import ImportedClass, ImportedCourse, ImportedEnrolment
+from services.academic.imports.schemas import Counts, Diff, KnownSession, SchoolRoster, Totals, Vanished
+from services.academic.people.schemas import ImportedPerson
+from shared.contracts.roster import RosterDistrict, RosterSchool, RosterSession, RosterUpsert
+from shared.problems import Conflict, PayloadTooLarge
+
+T = TypeVar("T")
+
+VANISHED_SHARE: Final = 0.05
+"""Of more than this share of a school's people gone, somebody must say that it is meant (I2, S4)."""
+
+
+class NotChecked(Conflict):
+    slug = "import-not-checked"
+    title = "Only an import that was checked can be applied"
+
+
+class FileTooLarge(PayloadTooLarge):
+    slug = "roster-too-large"
+    title = "The roster file is too large"
+
+
+class TooManyVanished(Conflict):
+    slug = "too-many-vanished"
+    title = "Many people of a school are not in the file"
+
+
+class DoesNotReconcile(Exception):
+    """What is stored is not what the file holds: nothing of it may stay."""
+
+
+def schools_of(roster: Roster) -> dict[str, SchoolRoster]:
+    """Each school's part of the file, by its sourced id; what is inactive there counts as not there.
+
+    A course goes to the schools whose classes use it; one that no class uses goes to its own school, or to all.
+    """
+    classes = [each for each in roster.classes if each.is_active]
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for each in classes:
+        if each.course_sourced_id:
+            users[each.course_sourced_id].add(each.school_sourced_id)
+    everywhere = {school.sourced_id for school in roster.schools}
+    parts = {
+        sourced_id: SchoolRoster(courses={}, classes={}, students={}, teachers={}, enrolments={})
+        for sourced_id in everywhere
+    }
+    for course in roster.courses:
+        own = {course.org_sourced_id} & everywhere or everywhere
+        for school in users[course.sourced_id] or own:
+            parts[school].courses[course.sourced_id] = ImportedCourse(
+                sourced_id=course.sourced_id, title=course.title, code=course.code
+            )
+    for each in classes:
+        parts[each.school_sourced_id].classes[each.sourced_id] = ImportedClass(
+            sourced_id=each.sourced_id,
+            title=each.title,
+            kind=each.kind,
+            course_sourced_id=each.course_sourced_id,
+            periods=tuple(sorted(each.periods)),
+            room=each.room,
+            term_sourced_ids=tuple(sorted(each.term_sourced_ids)),
+        )
+    for person in roster.students:
+        _enter(person, parts, lambda part: part.students)
+    for person in roster.teachers:
+        _enter(person, parts, lambda part: part.teachers)
+    for each in roster.enrolments:
+        part = parts[each.school_sourced_id]
+        if each.is_active and each.class_sourced_id in part.classes:
+            part.enrolments[each.sourced_id] = ImportedEnrolment(
+                sourced_id=each.sourced_id,
+                class_sourced_id=each.class_sourced_id,
+                person_sourced_id=each.person_sourced_id,
+                role=each.role,
+                is_primary=each.is_primary,
+                starts_on=each.starts_on,
+                ends_on=each.ends_on,
+            )
+    return parts
+
+
+def _enter(
+    person: Person,
+    parts: Mapping[str, SchoolRoster],
+    people_of: Callable[[SchoolRoster], dict[str, ImportedPerson]],
+) -> None:
+    if not person.is_active:
+        return
+    for school in person.school_sourced_ids:
+        people_of(parts[school])[person.sourced_id] = ImportedPerson(
+            sourced_id=person.sourced_id,
+            given_name=person.given_name,
+            family_name=person.family_name,
+            email=person.email,
+            grade=person.grade,
+        )
+
+
+def upsert_of(roster: Roster) -> RosterUpsert:
+    """What the school service is to know of the file."""
+    return RosterUpsert(
+        district=RosterDistrict(sourced_id=roster.district.sourced_id, name=roster.district.name),
+        schools=[RosterSchool(sourced_id=each.sourced_id, name=each.name) for each in roster.schools],
+        academic_sessions=[
+            RosterSession(
+                sourced_id=each.sourced_id,
+                title=each.title,
+                kind=each.kind,
+                starts_on=each.starts_on,
+                ends_on=each.ends_on,
+                parent_sourced_id=each.parent_sourced_id,
+            )
+            for each in roster.sessions
+        ],
+    )
+
+
+def sessions_of(roster: Roster) -> dict[str, KnownSession]:
+    return {
+        each.sourced_id: KnownSession(
+            sourced_id=each.sourced_id,
+            title=each.title,
+            kind=each.kind,
+            starts_on=each.starts_on,
+            ends_on=each.ends_on,
+        )
+        for each in roster.sessions
+    }
+
+
+def compare(wanted: Mapping[str, T], present: Mapping[str, T], *, gone: int | None = None) -> Counts:
+    """Counts by sourced id; `gone` when not everything that is present and unwanted counts as gone."""
+    known = wanted.keys() & present.keys()
+    changed = sum(wanted[key] != present[key] for key in known)
+    return Counts(
+        new=len(wanted) - len(known),
+        changed=changed,
+        unchanged=len(known) - changed,
+        gone=len(present.keys() - wanted.keys()) if gone is None else gone,
+    )
+
+
+def gone_enrolments(wanted: SchoolRoster, present: SchoolRoster, *, day: date) -> list[str]:
+    """Enrolments that still run, or are to come, and that the file has no more."""
+    return [
+        sourced_id
+        for sourced_id, each in present.enrolments.items()
+        if sourced_id not in wanted.enrolments and (each.ends_on is None or each.ends_on >= day)
+    ]
+
+
+def school_diff(wanted: SchoolRoster, present: SchoolRoster, *, day: date) -> Diff:
+    return Diff(
+        courses=compare(wanted.courses, present.courses, gone=0),
+        classes=compare(wanted.classes, present.classes),
+        students=compare(wanted.students, present.students),
+        teachers=compare(wanted.teachers, present.teachers),
+        enrolments=compare(wanted.enrolments, present.enrolments, gone=len(gone_enrolments(wanted, present, day=day))),
+    )
+
+
+def add_up(diffs: Iterable[Diff]) -> Diff:
+    total = Diff()
+    for diff in diffs:
+        fields = {name: getattr(total, name) + getattr(diff, name) for name in Diff.__struct_fields__}
+        total = Diff(**fields)
+    return total
+
+
+def vanished_people(school: str, wanted: SchoolRoster, present: SchoolRoster) -> list[Vanished]:
+    """One entry when more of a school's active people are gone from the file than the guard allows, else none."""
+    people = len(present.students) + len(present.teachers)
+    gone = len(present.students.keys() - wanted.students.keys()) + len(present.teachers.keys() - wanted.teachers.keys())
+    return [Vanished(school=school, people=people, gone=gone)] if gone > people * VANISHED_SHARE else []
+
+
+def require_confirmed(vanished: Sequence[Vanished], *, is_confirmed: bool) -> None:
+    """Raises TooManyVanished unless it was said that so many may go."""
+    if vanished and not is_confirmed:
+        told = "; ".join(f"{each.school}: {each.gone} of {each.people}" for each in vanished)
+        raise TooManyVanished(
+            f"Not in the file any more are, at {told}. Send `confirm_vanished` if that is meant.",
+            vanished=msgspec.to_builtins(vanished),
+        )
+
+
+def totals_of(roster: Roster, parts: Iterable[SchoolRoster]) -> Totals:
+    """Active records of the file; a person or course of two schools counts once."""
+    schools = list(parts)
+    kinds = [each.kind for each in roster.sessions]
+    return Totals(
+        districts=1,
+        schools=len(roster.schools),
+        school_years=kinds.count("school_year"),
+        terms=kinds.count("term"),
+        grading_periods=kinds.count("grading_period"),
+        courses=len({key for part in schools for key in part.courses}),
+        classes=sum(len(part.classes) for part in schools),
+        students=len({key for part in schools for key in part.students}),
+        teachers=len({key for part in schools for key in part.teachers}),
+        enrolments=sum(len(part.enrolments) for part in schools),
+    )

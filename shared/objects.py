@@ -1,0 +1,51 @@
+"""Files in an S3-compatible store. boto3 blocks, so every call runs in a thread."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.problems import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Objects:
+    """One bucket. An empty `endpoint_url` means the real S3."""
+
+    def __init__(
+        self, *, endpoint_url: str, bucket: str, region: str, access_key_id: str, secret_access_key: str
+    ) -> None:
+        self._bucket = bucket
+        self._client = cast(
+            "S3Client",
+            boto3.client(  # pyright: ignore[reportUnknownMemberType]
+                "s3",
+                endpoint_url=endpoint_url or None,
+                region_name=region,
+                aws_access_key_id=access_key_id,
+                aws_secret_access_key=secret_access_key,
+                config=Config(
+                    connect_timeout=3, read_timeout=20, retries={"max_attempts": 3}, signature_version="s3v4"
+                ),
+            ),
+        )
+
+    async def put(self, key: str, content: bytes, *, media_type: str) -> None:
+        """Raises Unavailable when the store does not take it."""
+        await self._call(
+            lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=media_type)
+        )
+
+    async def get(self, key: str) -> bytes:
+        """Raises Unavailable when the store does not give it."""
+        return await self._call(lambda: self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+
+    async def _call(self, work: Any) -> Any:
+        try:
+            return await asyncio.to_thread(work)
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("The file store does not answer.", headers={"Retry-After": "5"}) from error
