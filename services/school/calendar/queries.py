@@ -1,0 +1,167 @@
+"""SQL over the calendar of one school. Its version is in the school's own row."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from services.school.calendar.schemas import SessionKey
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay
+from shared.database import Reader, Tx
+
+ALL_SESSIONS = """
+SELECT academic_session_id, sourced_id, title, kind, starts_on, ends_on, parent_id
+FROM academic_session
+WHERE school_id = %(school_id)s
+ORDER BY starts_on, academic_session_id
+LIMIT 10000
+"""
+
+
+async def all_sessions(reader: Reader, *, school_id: UUID) -> list[AcademicSession]:
+    return await reader.all(AcademicSession, ALL_SESSIONS, school_id=school_id)
+
+
+SESSIONS = """
+SELECT academic_session_id, sourced_id, title, kind, starts_on, ends_on, parent_id
+FROM academic_session
+WHERE school_id = %(school_id)s
+AND (starts_on, academic_session_id) > (%(starts_on)s, %(after_id)s)
+ORDER BY starts_on, academic_session_id
+LIMIT %(limit)s
+"""
+
+
+async def sessions(reader: Reader, *, school_id: UUID, after: SessionKey, limit: int) -> list[AcademicSession]:
+    return await reader.all(
+        AcademicSession,
+        SESSIONS,
+        school_id=school_id,
+        starts_on=after.starts_on,
+        after_id=after.academic_session_id,
+        limit=limit,
+    )
+
+
+SAVE_SESSION = """
+INSERT INTO academic_session (
+    school_id, academic_session_id, sourced_id, title, kind, starts_on, ends_on, parent_id
+)
+VALUES (
+    %(school_id)s, %(academic_session_id)s, %(sourced_id)s, %(title)s, %(kind)s, %(starts_on)s, %(ends_on)s,
+    %(parent_id)s
+)
+ON CONFLICT (school_id, academic_session_id) DO UPDATE
+SET title = excluded.title, kind = excluded.kind, starts_on = excluded.starts_on, ends_on = excluded.ends_on,
+    parent_id = excluded.parent_id
+"""
+
+
+async def save_sessions(tx: Tx, *, school_id: UUID, sessions: Sequence[AcademicSession]) -> None:
+    """Add or change them; a parent comes before its parts."""
+    await tx.execute_many(SAVE_SESSION, [{"school_id": school_id, **msgspec.structs.asdict(each)} for each in sessions])
+
+
+BELL_PERIODS = """
+SELECT weekday, period, starts_at, ends_at
+FROM bell_period
+WHERE school_id = %(school_id)s
+ORDER BY weekday, starts_at
+LIMIT 1000
+"""
+
+
+async def bell_periods(reader: Reader, *, school_id: UUID) -> list[BellPeriod]:
+    return await reader.all(BellPeriod, BELL_PERIODS, school_id=school_id)
+
+
+FORGET_BELL_PERIODS = """
+DELETE FROM bell_period
+WHERE school_id = %(school_id)s
+"""
+
+
+async def forget_bell_periods(tx: Tx, *, school_id: UUID) -> None:
+    await tx.execute(FORGET_BELL_PERIODS, school_id=school_id)
+
+
+ADD_BELL_PERIOD = """
+INSERT INTO bell_period (school_id, weekday, period, starts_at, ends_at)
+VALUES (%(school_id)s, %(weekday)s, %(period)s, %(starts_at)s, %(ends_at)s)
+"""
+
+
+async def add_bell_periods(tx: Tx, *, school_id: UUID, periods: Sequence[BellPeriod]) -> None:
+    await tx.execute_many(
+        ADD_BELL_PERIOD, [{"school_id": school_id, **msgspec.structs.asdict(each)} for each in periods]
+    )
+
+
+ALL_CALENDAR_DAYS = """
+SELECT day, kind, title
+FROM calendar_day
+WHERE school_id = %(school_id)s
+ORDER BY day
+LIMIT 10000
+"""
+
+
+async def all_calendar_days(reader: Reader, *, school_id: UUID) -> list[CalendarDay]:
+    return await reader.all(CalendarDay, ALL_CALENDAR_DAYS, school_id=school_id)
+
+
+CALENDAR_DAYS = """
+SELECT day, kind, title
+FROM calendar_day
+WHERE school_id = %(school_id)s
+AND day > %(after)s
+AND (%(first)s::date IS NULL OR day >= %(first)s)
+AND (%(last)s::date IS NULL OR day <= %(last)s)
+ORDER BY day
+LIMIT %(limit)s
+"""
+
+
+async def calendar_days(
+    reader: Reader, *, school_id: UUID, first: date | None, last: date | None, after: date, limit: int
+) -> list[CalendarDay]:
+    return await reader.all(
+        CalendarDay, CALENDAR_DAYS, school_id=school_id, first=first, last=last, after=after, limit=limit
+    )
+
+
+SAVE_CALENDAR_DAY = """
+INSERT INTO calendar_day (school_id, day, kind, title)
+VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s)
+ON CONFLICT (school_id, day) DO UPDATE
+SET kind = excluded.kind, title = excluded.title
+WHERE (calendar_day.kind, calendar_day.title) IS DISTINCT FROM (excluded.kind, excluded.title)
+"""
+
+
+async def save_calendar_day(tx: Tx, *, school_id: UUID, day: CalendarDay) -> bool:
+    """Whether it differs from before."""
+    return await tx.execute(SAVE_CALENDAR_DAY, school_id=school_id, **msgspec.structs.asdict(day)) == 1
+
+
+FORGET_CALENDAR_DAY = """
+DELETE FROM calendar_day
+WHERE school_id = %(school_id)s
+AND day = %(day)s
+"""
+
+
+async def forget_calendar_day(tx: Tx, *, school_id: UUID, day: date) -> bool:
+    """Whether there was one."""
+    return await tx.execute(FORGET_CALENDAR_DAY, school_id=school_id, day=day) == 1
+
+
+async def calendar(reader: Reader, *, school_id: UUID) -> CalendarChanged:
+    """The whole of it, as it is told."""
+    return CalendarChanged(
+        school_id=school_id,
+        academic_sessions=await all_sessions(reader, school_id=school_id),
+        bell_periods=await bell_periods(reader, school_id=school_id),
+        calendar_days=await all_calendar_days(reader, school_id=school_id),
+    )

@@ -1,0 +1,147 @@
+"""Sessions, bell schedule and calendar days over HTTP."""
+
+from datetime import date
+from typing import Annotated, Final
+from uuid import UUID
+
+from litestar import Router, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from services.school.calendar import actions, queries
+from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidSession
+from services.school.calendar.schemas import (
+    BellSchedule,
+    DayKey,
+    NewBellSchedule,
+    NewCalendarDay,
+    NewSession,
+    SessionKey,
+)
+from shared.contracts.school import AcademicSession, CalendarDay
+from shared.database import Database
+from shared.identity import Caller
+from shared.pages import Cursor, Limit, Page, decode_cursor, page
+from shared.problems import NotFound
+
+FirstDay = Annotated[date | None, QueryParameter(name="from", description="The first day, included.")]
+LastDay = Annotated[date | None, QueryParameter(name="to", description="The last day, included.")]
+
+READ: Final = {"permission": "school.read"}
+MANAGE: Final = {"permission": "school.manage"}
+FIRST_SESSION: Final = SessionKey(date.min, UUID(int=0))
+
+
+@get("/academic-sessions", operation_id="list_academic_sessions", summary="Years, terms and grading periods.", opt=READ)
+async def list_academic_sessions(
+    database: NamedDependency[Database], caller: NamedDependency[Caller], limit: Limit = 50, cursor: Cursor = None
+) -> Page[AcademicSession]:
+    after = decode_cursor(cursor, SessionKey) or FIRST_SESSION
+    found = await queries.sessions(
+        database.reader(school_id=caller.school), school_id=caller.school, after=after, limit=limit + 1
+    )
+    return page(
+        found,
+        limit=limit,
+        path="/api/v1/academic-sessions",
+        key=lambda each: SessionKey(each.starts_on, each.academic_session_id),
+    )
+
+
+@post(
+    "/academic-sessions",
+    operation_id="add_academic_session",
+    summary="Add a school year, or a term or grading period inside another session.",
+    opt={**MANAGE, "problems": (NotFound, InvalidSession, CalendarFull)},
+)
+async def add_academic_session(
+    data: JSONBody[NewSession], database: NamedDependency[Database], caller: NamedDependency[Caller]
+) -> AcademicSession:
+    return await actions.add_session(database, caller.school, data)
+
+
+@get("/bell-schedules", operation_id="show_bell_schedule", summary="The periods of each weekday.", opt=READ)
+async def show_bell_schedule(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> BellSchedule:
+    reader = database.reader(school_id=caller.school)
+    return BellSchedule(periods=await queries.bell_periods(reader, school_id=caller.school))
+
+
+@put(
+    "/bell-schedules",
+    operation_id="replace_bell_schedule",
+    summary="Replace the periods of the whole week.",
+    opt={**MANAGE, "problems": (NotFound, InvalidBellSchedule)},
+)
+async def replace_bell_schedule(
+    data: JSONBody[NewBellSchedule], database: NamedDependency[Database], caller: NamedDependency[Caller]
+) -> BellSchedule:
+    return await actions.replace_bell_schedule(database, caller.school, data)
+
+
+@get("/calendar-days", operation_id="list_calendar_days", summary="Holidays and special days, by date.", opt=READ)
+async def list_calendar_days(
+    *,
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+    first: FirstDay = None,
+    last: LastDay = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[CalendarDay]:
+    after = decode_cursor(cursor, DayKey) or DayKey(date.min)
+    found = await queries.calendar_days(
+        database.reader(school_id=caller.school),
+        school_id=caller.school,
+        first=first,
+        last=last,
+        after=after.day,
+        limit=limit + 1,
+    )
+    return page(
+        found,
+        limit=limit,
+        path="/api/v1/calendar-days",
+        filters={"from": first, "to": last},
+        key=lambda each: DayKey(each.day),
+    )
+
+
+@put(
+    "/calendar-days/{day:date}",
+    operation_id="save_calendar_day",
+    summary="Make a day a holiday or a special day.",
+    opt={**MANAGE, "problems": (NotFound, CalendarFull)},
+)
+async def save_calendar_day(
+    day: FromPath[date],
+    data: JSONBody[NewCalendarDay],
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+) -> CalendarDay:
+    return await actions.save_calendar_day(database, caller.school, day, data)
+
+
+@delete(
+    "/calendar-days/{day:date}",
+    operation_id="forget_calendar_day",
+    summary="Let a day be as its weekday says again.",
+    opt={**MANAGE, "problems": (NotFound,)},
+)
+async def forget_calendar_day(
+    day: FromPath[date], database: NamedDependency[Database], caller: NamedDependency[Caller]
+) -> None:
+    await actions.forget_calendar_day(database, caller.school, day)
+
+
+router = Router(
+    "/api/v1",
+    route_handlers=[
+        list_academic_sessions,
+        add_academic_session,
+        show_bell_schedule,
+        replace_bell_schedule,
+        list_calendar_days,
+        save_calendar_day,
+        forget_calendar_day,
+    ],
+)

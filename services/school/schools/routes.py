@@ -1,0 +1,40 @@
+"""The caller's own school."""
+
+from litestar import Router, get, patch
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from services.school.schools import actions, queries
+from services.school.schools.rules import StaleSchool, UnknownTimeZone
+from services.school.schools.schemas import School, SchoolChange
+from shared.database import Database
+from shared.identity import Caller
+from shared.problems import NotFound
+
+
+@get(
+    "/",
+    operation_id="show_school",
+    summary="The caller's school and its settings.",
+    opt={"permission": "school.read", "problems": (NotFound,)},
+)
+async def show_school(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> School:
+    found = await queries.school(database.reader(school_id=caller.school), school_id=caller.school)
+    if found is None:
+        raise NotFound
+    return found
+
+
+@patch(
+    "/",
+    operation_id="change_school",
+    summary="Change the name, the time zone or the grace period.",
+    opt={"permission": "school.manage", "problems": (NotFound, StaleSchool, UnknownTimeZone)},
+)
+async def change_school(
+    data: JSONBody[SchoolChange], database: NamedDependency[Database], caller: NamedDependency[Caller]
+) -> School:
+    return await actions.change_school(database, caller.school, data)
+
+
+router = Router("/api/v1/school", route_handlers=[show_school, change_school])

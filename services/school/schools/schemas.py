@@ -1,0 +1,36 @@
+"""A school and its settings."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+SchoolName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=PLAIN)]
+TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN, description="An IANA name.")]
+GracePeriod = Annotated[int, msgspec.Meta(ge=0, le=240)]
+
+
+class School(msgspec.Struct, frozen=True, kw_only=True):
+    school_id: UUID
+    district_id: UUID
+    sourced_id: str
+    name: str
+    time_zone: str
+    """An IANA name; it decides what `today` is."""
+    grace_period_minutes: int
+    """How long after an absence was marked its alert waits for a correction."""
+    version: int
+    """Counts the changes of the fields above."""
+    calendar_version: int
+    """Counts the changes of sessions, bell schedule and calendar days, together."""
+
+
+class SchoolChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+    name: SchoolName | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
+    grace_period_minutes: GracePeriod | UnsetType = UNSET
