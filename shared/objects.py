@@ -1,7 +1,7 @@
 """Files in an S3-compatible store. boto3 blocks, so every call runs in a thread."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -20,18 +20,13 @@ class Objects:
         self, *, endpoint_url: str, bucket: str, region: str, access_key_id: str, secret_access_key: str
     ) -> None:
         self._bucket = bucket
-        self._client = cast(
-            "S3Client",
-            boto3.client(  # pyright: ignore[reportUnknownMemberType]
-                "s3",
-                endpoint_url=endpoint_url or None,
-                region_name=region,
-                aws_access_key_id=access_key_id,
-                aws_secret_access_key=secret_access_key,
-                config=Config(
-                    connect_timeout=3, read_timeout=20, retries={"max_attempts": 3}, signature_version="s3v4"
-                ),
-            ),
+        self._client: S3Client = boto3.client(  # pyright: ignore[reportUnknownMemberType]
+            "s3",
+            endpoint_url=endpoint_url or None,
+            region_name=region,
+            aws_access_key_id=access_key_id,
+            aws_secret_access_key=secret_access_key,
+            config=Config(connect_timeout=3, read_timeout=20, retries={"max_attempts": 3}, signature_version="s3v4"),
         )
 
     async def put(self, key: str, content: bytes, *, media_type: str) -> None:
@@ -42,7 +37,11 @@ class Objects:
 
     async def get(self, key: str) -> bytes:
         """Raises Unavailable when the store does not give it."""
-        return await self._call(lambda: self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+
+        def read() -> bytes:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+        return await self._call(read)
 
     async def _call(self, work: Any) -> Any:
         try:

@@ -41,8 +41,8 @@ AsOf = Annotated[
     datetime | None, QueryParameter(description="The register as it was known at this instant (with an offset).")
 ]
 Day = Annotated[date | None, QueryParameter(description="A date of the school's calendar; today unless told.")]
-From = Annotated[date | None, QueryParameter(query="from", description="The first day; 30 days ago unless told.")]
-To = Annotated[date | None, QueryParameter(query="to", description="The last day, included; today unless told.")]
+From = Annotated[date | None, QueryParameter(name="from", description="The first day; 30 days ago unless told.")]
+To = Annotated[date | None, QueryParameter(name="to", description="The last day, included; today unless told.")]
 
 
 @get(

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Router, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from services.academic import access
 from services.academic.calendar import queries as calendar
@@ -118,8 +118,8 @@ async def list_guardians_of_student(
 async def list_guardian_links(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-    guardian_id: UUID | None = None,
-    student_id: UUID | None = None,
+    guardian_id: FromQuery[UUID | None] = None,
+    student_id: FromQuery[UUID | None] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[GuardianLink]:

@@ -15,9 +15,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from psycopg.errors import ExclusionViolation
-from services.academic.roster.reader import read_roster
-from services.academic.roster.rules import RosterRejected
-from services.academic.roster.schemas import Roster
 
 from services.academic.attendance.actions import add_default_codes
 from services.academic.calendar import queries as calendar
@@ -33,13 +30,15 @@ from services.academic.imports.schemas import (
     KnownOrg,
     KnownSession,
     Report,
-    RowFault,
     SchoolRoster,
     Totals,
     Vanished,
 )
 from services.academic.people import queries as people
 from services.academic.people.actions import import_students, import_teachers
+from services.academic.roster.reader import read_roster
+from services.academic.roster.rules import RosterRejected
+from services.academic.roster.schemas import Roster
 from services.academic.timetable import queries as timetable
 from services.academic.timetable.actions import plan_school
 from shared import clock
@@ -189,17 +188,13 @@ class Importer:
             renewing.cancel()
 
     async def _reject(self, job: ClaimedJob, error: RosterRejected) -> None:
-        faults = [
-            RowFault(file=each.file, line=each.line, column=each.column, reason=each.reason)
-            for each in error.row_errors
-        ]
         async with self._database.transaction() as tx:
             await queries.end(
                 tx,
                 job,
                 "rejected",
-                row_errors=faults,
-                row_error_count=error.row_error_count,
+                row_errors=error.extras["row_errors"],
+                row_error_count=error.extras["row_error_count"],
                 problem=error.detail,
                 now=clock.now(),
             )

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.academic.imports.schemas import ClaimedJob, ImportJob, KnownOrg, Report, RowFault, State
+from services.academic.imports.schemas import ClaimedJob, ImportJob, KnownOrg, Report, State
+from services.academic.roster.schemas import RowError
 from shared.database import Reader, Tx
 
 
@@ -27,7 +28,7 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     is_confirmed: bool
 
 
-# Newest first. -- unscoped: see the migration.
+# Newest first: ids grow with time.
 JOBS = """
 -- unscoped: an import spans the schools of a district.
 SELECT id, state, step, steps_done, steps_total, sha256, size_bytes, created_at, updated_at, report::text AS report,
@@ -50,7 +51,7 @@ async def jobs(
 def _job(row: JobRow) -> ImportJob:
     fields = msgspec.structs.asdict(row)
     fields["report"] = msgspec.json.decode(row.report, type=Report) if row.report else None
-    fields["row_errors"] = msgspec.json.decode(row.row_errors, type=list[RowFault])
+    fields["row_errors"] = msgspec.json.decode(row.row_errors, type=list[RowError])
     return ImportJob(**fields)
 
 
@@ -148,7 +149,7 @@ async def end(
     *,
     now: datetime,
     report: Report | None = None,
-    row_errors: Sequence[RowFault] = (),
+    row_errors: Sequence[RowError] = (),
     row_error_count: int = 0,
     problem: str | None = None,
 ) -> bool:

@@ -6,11 +6,11 @@ from datetime import date
 from typing import Final, TypeVar
 
 import msgspec
-from services.academic.roster.schemas import Person, Roster
 
 from services.academic.classes.schemas import ImportedClass, ImportedCourse, ImportedEnrolment
 from services.academic.imports.schemas import Counts, Diff, KnownSession, SchoolRoster, Totals, Vanished
 from services.academic.people.schemas import ImportedPerson
+from services.academic.roster.schemas import Person, Roster
 from shared.contracts.roster import RosterDistrict, RosterSchool, RosterSession, RosterUpsert
 from shared.problems import Conflict, PayloadTooLarge
 
@@ -76,7 +76,7 @@ def schools_of(roster: Roster) -> dict[str, SchoolRoster]:
         _enter(person, parts, lambda part: part.teachers)
     for each in roster.enrolments:
         part = parts[each.school_sourced_id]
-        if each.is_active and each.class_sourced_id in part.classes:
+        if each.class_sourced_id in part.classes:
             part.enrolments[each.sourced_id] = ImportedEnrolment(
                 sourced_id=each.sourced_id,
                 class_sourced_id=each.class_sourced_id,

@@ -8,6 +8,7 @@ import msgspec
 
 from services.academic.classes.schemas import ImportedClass, ImportedCourse, ImportedEnrolment
 from services.academic.people.schemas import ImportedPerson
+from services.academic.roster.schemas import Note, RowError
 
 State = Literal["checking", "rejected", "checked", "applying", "applied", "failed"]
 
@@ -78,19 +79,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     diff: Diff
     vanished: list[Vanished]
     """Schools that need a confirmation before this is applied."""
-    notes: list[str]
+    notes: list[Note]
     """What the file holds and we do not take."""
     stored: Totals | None = None
     """After applying: active records of this district, counted anew."""
     timetable_clashes: list[ClashCount] = []
     """After applying: lessons that cannot be, by school; `GET /api/v1/timetable-clashes` lists them."""
-
-
-class RowFault(msgspec.Struct, frozen=True, kw_only=True):
-    file: str
-    line: int
-    column: str | None
-    reason: str
 
 
 class ImportJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +98,7 @@ class ImportJob(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     report: Report | None
-    row_errors: list[RowFault]
+    row_errors: list[RowError]
     """The first of them; `row_error_count` counts all that were found."""
     row_error_count: int
     problem: str | None

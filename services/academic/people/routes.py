@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Router, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from services.academic import access
 from services.academic.calendar import queries as calendar
@@ -42,7 +42,7 @@ async def list_students(
     caller: NamedDependency[Caller],
     name: NameFilter = None,
     grade: GradeFilter = None,
-    class_id: UUID | None = None,
+    class_id: FromQuery[UUID | None] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Student]:

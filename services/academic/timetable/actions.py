@@ -47,12 +47,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     """Make the lessons of a school follow its classes, terms, bell schedule, holidays and teachers.
 
-    Left alone: what has begun, what has a register, what was made or changed by hand. Doing it again changes
-    nothing. Clashes do not stop it; they are kept and listed.
+    Left alone: what has begun with a teacher, what has a register, what was made or changed by hand. Doing it again
+    changes nothing. Clashes do not stop it; they are kept and listed.
     """
     await queries.lock_timetable(tx, school_id=school_id)
     existing = await queries.lessons(tx, school_id=school_id)
-    kept = [row for row in existing if row.has_register or row.origin == "manual" or row.starts_at <= now]
+    kept = [row for row in existing if is_settled(row, now)]
     plan = rules.plan(
         await school_of(tx, school_id),
         await classes_of(tx, school_id),
@@ -67,6 +67,12 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     planned = Planned(added=len(added), removed=len(removed), clashes=len(clashes))
     log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
     return planned
+
+
+def is_settled(row: LessonRow, now: datetime) -> bool:
+    """Whether planning leaves a lesson alone."""
+    has_begun = row.starts_at <= now and bool(row.teacher_ids)
+    return has_begun or row.has_register or row.origin == "manual"
 
 
 def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple[list[LessonRow], list[UUID]]:
