@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.identity import Role
 
-PASSWORD_CHANGE_ONLY: Final = "password_change_only"
+PASSWORD_CHANGE_ONLY: Final = "password_change_only"  # noqa: S105 (a role)
 """The role in the tokens of who must first choose a new password: no other service knows it."""
 
 RESTRICTED = frozenset({"session.own", "password.change"})

@@ -1,8 +1,10 @@
 """What the actions of this service share, made once per process."""
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from litestar import Request
+from litestar.di import NamedDependency
 
 from services.auth.keys.signer import Signer
 from services.auth.passwords.hashing import Passwords
@@ -34,8 +36,17 @@ class ClientIp(str):
     __slots__ = ()
 
 
-def client_ip(request: Request[Any, Any, Any], settings: Settings) -> ClientIp:
+def client_ip(request: Request[Any, Any, Any], settings: NamedDependency[Settings]) -> ClientIp:
     """From the gateway's header, where one is configured; otherwise a client could write it itself."""
     told = request.headers.get(settings.client_ip_header) if settings.client_ip_header else None
     peer = request.client.host if request.client else "unknown"
-    return ClientIp((told or peer)[:64])
+    return ClientIp(_network((told or peer)[:64]))
+
+
+def _network(address: str) -> str:
+    """Who has one IPv6 address has a whole /64 of them."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

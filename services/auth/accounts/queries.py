@@ -39,7 +39,7 @@ FROM account
 WHERE user_id = %(user_id)s
   AND password_hash = %(password_hash)s
   AND is_active
-FOR SHARE
+FOR NO KEY UPDATE
 """
 
 
@@ -67,7 +67,7 @@ async def add_account(tx: Tx, account: Account, *, created_at: datetime) -> bool
     return await tx.execute(ADD_ACCOUNT, **msgspec.structs.asdict(account), created_at=created_at) == 1
 
 
-SET_PASSWORD = """
+SAVE_HASH = """
 -- unscoped: as above.
 UPDATE account
 SET password_hash = %(password_hash)s, must_change_password = false
@@ -76,7 +76,7 @@ WHERE user_id = %(user_id)s
 
 
 async def set_password(tx: Tx, user_id: UUID, *, password_hash: str) -> None:
-    await tx.execute(SET_PASSWORD, user_id=user_id, password_hash=password_hash)
+    await tx.execute(SAVE_HASH, user_id=user_id, password_hash=password_hash)
 
 
 LOCK_BOOTSTRAP = """

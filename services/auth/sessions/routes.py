@@ -1,0 +1,81 @@
+"""Signing in and out, refreshing, switching between schools."""
+
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from services.auth.kit import ClientIp, Kit
+from services.auth.sessions import actions
+from services.auth.sessions.rules import NoMembership, SessionOver, WrongCredentials
+from services.auth.sessions.schemas import AccessToken, Me, Refresh, SignedIn, SignIn, Switch
+from services.auth.throttle import TooManyAttempts
+from shared.database import Database
+from shared.identity import Caller
+from shared.problems import NotFound
+
+
+@post(
+    "/sign-in",
+    operation_id="sign_in",
+    summary="Open a session.",
+    status_code=200,
+    opt={"public": True, "problems": (WrongCredentials, NoMembership, TooManyAttempts)},
+)
+async def sign_in(
+    data: JSONBody[SignIn],
+    database: NamedDependency[Database],
+    kit: NamedDependency[Kit],
+    client_ip: NamedDependency[ClientIp],
+) -> SignedIn:
+    return await actions.sign_in(database, kit, data, client_ip)
+
+
+@post(
+    "/refresh",
+    operation_id="refresh_session",
+    summary="Trade the refresh token for the next tokens; an old one that comes back ends the session.",
+    status_code=200,
+    opt={"public": True, "problems": (SessionOver,)},
+)
+async def refresh_session(
+    data: JSONBody[Refresh], database: NamedDependency[Database], kit: NamedDependency[Kit]
+) -> SignedIn:
+    return await actions.refresh(database, kit, data.refresh_token)
+
+
+@post(
+    "/sign-out", operation_id="sign_out", summary="End the session.", status_code=204, opt={"permission": "session.own"}
+)
+async def sign_out(
+    database: NamedDependency[Database], kit: NamedDependency[Kit], caller: NamedDependency[Caller]
+) -> None:
+    await actions.sign_out(database, kit, caller)
+
+
+@post(
+    "/switch",
+    operation_id="switch_membership",
+    summary="A token for another of the caller's schools or roles; the session remembers it.",
+    status_code=200,
+    opt={"permission": "session.switch", "problems": (NotFound, SessionOver)},
+)
+async def switch_membership(
+    data: JSONBody[Switch],
+    database: NamedDependency[Database],
+    kit: NamedDependency[Kit],
+    caller: NamedDependency[Caller],
+) -> AccessToken:
+    return await actions.switch(database, kit, caller, data.membership_id)
+
+
+@get(
+    "/me",
+    operation_id="show_me",
+    summary="Who the caller is, and what else they could be.",
+    opt={"permission": "session.own", "problems": (SessionOver,)},
+)
+async def show_me(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> Me:
+    return await actions.me(database, caller)
+
+
+router = Router("/api/v1/auth", route_handlers=[sign_in, refresh_session, sign_out, switch_membership, show_me])
