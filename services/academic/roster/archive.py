@@ -3,7 +3,7 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -46,7 +46,7 @@ class Archive:
     """The CSV files of one zip. Raises RosterRejected wherever the zip cannot be trusted."""
 
     def __init__(self, file: BinaryIO) -> None:
-        require_small_zip(file)
+        self._zip_bytes = require_small_zip(file)
         with rejecting_broken():
             self._zip = ZipFile(file)
         self._members = members_by_name(self._zip.infolist())
@@ -71,12 +71,12 @@ class Archive:
         self._unpacked_bytes += chunk_bytes
         if self._unpacked_bytes > MAX_UNPACKED_BYTES:
             raise RosterRejected(f"The zip unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB.")
-        if member_bytes > RATIO_FREE_BYTES + MAX_RATIO * info.compress_size:
+        if member_bytes > RATIO_FREE_BYTES + MAX_RATIO * min(info.compress_size, self._zip_bytes):
             raise RosterRejected(f"{info.filename} unpacks to more than {MAX_RATIO} times its size.")
 
 
 @contextmanager
-def rejecting_broken(name: str | None = None) -> Iterator[None]:
+def rejecting_broken(name: str | None = None) -> Generator[None]:
     """Raises RosterRejected for whatever `zipfile` makes of a damaged zip. Holds nothing but calls of `zipfile`."""
     try:
         yield
@@ -90,8 +90,8 @@ def next_chunk(member: IO[bytes], name: str) -> bytes:
         return member.read(CHUNK_BYTES)
 
 
-def require_small_zip(file: BinaryIO) -> None:
-    """Looks at the directory's size before `zipfile` loads all of it, be it of a million members."""
+def require_small_zip(file: BinaryIO) -> int:
+    """Returns its size. Looks at the directory's size before `zipfile` loads all of it, be it of a million members."""
     zip_bytes = file.seek(0, 2)
     if zip_bytes > MAX_ZIP_BYTES:
         raise RosterRejected(f"The zip is larger than {MAX_ZIP_BYTES // 1024 // 1024} MiB.")
@@ -105,6 +105,7 @@ def require_small_zip(file: BinaryIO) -> None:
     directory_bytes = END_OF_DIRECTORY.unpack_from(tail, at)[5]
     if directory_bytes > MAX_DIRECTORY_BYTES:
         raise RosterRejected(f"The zip holds more than {MAX_MEMBERS} files.")
+    return zip_bytes
 
 
 def end_of_directory(tail: bytes) -> int:

@@ -3,8 +3,9 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Generic, TypeVar
 
 from services.academic.roster.archive import Archive
@@ -19,10 +20,14 @@ MAX_TEXT = 255
 
 BOM = b"\xef\xbb\xbf"
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+NO_DAY = date.min
+FIRST_YEAR = 1900
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 STATUSES = {"": False, "active": False, "tobedeleted": True, "inactive": True}
 """Whether the row is to be deleted. `inactive` is how older systems say it."""
 BOOLEANS = {"true": True, "false": False}
+
+NO_RECORD: tuple[int, list[str]] = (1, [])
 
 T = TypeVar("T")
 
@@ -34,10 +39,9 @@ class RecordTooLong(Exception):
 class Lines:
     """The lines of one file as text, for `csv.reader`. A bad line is written down, mended and handed on."""
 
-    def __init__(self, file: str, chunks: Iterator[bytes], errors: RowErrors) -> None:
-        self._file = file
+    def __init__(self, chunks: Iterator[bytes], lose: Callable[[int, str], None]) -> None:
         self._lines = physical_lines(chunks)
-        self._errors = errors
+        self._lose = lose
         self._record_bytes = 0
         self.number = 0
         """Of the last line handed out, from 1."""
@@ -60,12 +64,12 @@ class Lines:
 
     def _decoded(self, line: bytes) -> str:
         if b"\0" in line:
-            self._errors.add(self._file, self.number, None, "The line holds a NUL byte.")
+            self._lose(self.number, "The line holds a NUL byte.")
             line = line.replace(b"\0", b"")
         try:
             return line.decode()
         except UnicodeDecodeError:
-            self._errors.add(self._file, self.number, None, "The line is not UTF-8.")
+            self._lose(self.number, "The line is not UTF-8.")
             return line.decode(errors="replace")
 
 
@@ -82,15 +86,26 @@ def physical_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def day_of(text: str) -> date:
+    """NO_DAY for what is none, and for years that nobody means."""
+    try:
+        day = date.fromisoformat(text) if ISO_DATE.fullmatch(text) else NO_DAY
+    except ValueError:
+        return NO_DAY
+    return day if day.year >= FIRST_YEAR else NO_DAY
+
+
 class Row:
     """One row. Its readers give a harmless value for a bad cell and remember that the row `is_good` no more."""
 
-    __slots__ = ("_cells", "_errors", "file", "is_good", "is_removed", "line")
+    __slots__ = ("_cells", "_errors", "file", "is_good", "is_left_out", "is_removed", "line")
 
     def __init__(self, file: str, line: int, cells: Mapping[str, str], errors: RowErrors) -> None:
         self.file = file
         self.line = line
         self.is_good = True
+        self.is_left_out = False
+        """To be deleted, and so is something that it names."""
         self._cells = cells
         self._errors = errors
         self.is_removed = self.choice("status", STATUSES, fallback=False)
@@ -125,6 +140,13 @@ class Row:
         self.wrong(column, "This must be one of: " + ", ".join(filter(None, choices)) + ".")
         return fallback
 
+    def word(self, column: str, words: frozenset[str]) -> str:
+        """One of a list that anybody may extend with `ext:` words."""
+        word = self.text(column)
+        if word and word not in words and not word.startswith("ext:"):
+            self.wrong(column, "This must be one of: " + ", ".join(sorted(words)) + ".")
+        return word
+
     def boolean(self, column: str, *, if_empty: bool | None = None) -> bool:
         """In any case: spreadsheets write TRUE."""
         word = self._cells.get(column, "").strip().lower()
@@ -134,25 +156,20 @@ class Row:
             self.wrong(column, "This must be true or false.")
         return BOOLEANS.get(word, False)
 
-    def date(self, column: str) -> date:
-        return self.optional_date(column) or self._no_date(column)
+    def day(self, column: str) -> date:
+        day = self.optional_day(column)
+        if day is None:
+            self.wrong(column, "This must not be empty.")
+        return day or NO_DAY
 
-    def optional_date(self, column: str) -> date | None:
+    def optional_day(self, column: str) -> date | None:
         text = self._cells.get(column, "").strip()
         if not text:
             return None
-        try:
-            return date.fromisoformat(text) if ISO_DATE.fullmatch(text) else self._bad_date(column)
-        except ValueError:
-            return self._bad_date(column)
-
-    def _bad_date(self, column: str) -> date:
-        self.wrong(column, "This must be a day of the calendar, as YYYY-MM-DD.")
-        return date.min
-
-    def _no_date(self, column: str) -> date:
-        self.wrong(column, "This must not be empty.")
-        return date.min
+        day = day_of(text)
+        if day == NO_DAY:
+            self.wrong(column, "This must be a day of the calendar, as YYYY-MM-DD.")
+        return day
 
     def _require_text(self, column: str, text: str, max_length: int) -> None:
         if len(text) > max_length:
@@ -183,11 +200,37 @@ class Table(Generic[T]):
 
     def find(self, row: Row, column: str, sourced_id: str | None) -> T | None:
         """None when there is no such thing, after saying so, or when its own row is bad, which was said there."""
-        if sourced_id in self.removed:
-            row.wrong(column, f"This names a row of {self.file} that is to be deleted.")
-        elif sourced_id and sourced_id not in self.lines and self.is_whole:
-            row.wrong(column, f"This names no row of {self.file}.")
+        if sourced_id and (reason := self.why_missing(sourced_id)):
+            if row.is_removed and sourced_id in self.removed:
+                row.is_left_out = True
+            else:
+                row.wrong(column, reason)
         return self.good.get(sourced_id or "")
+
+    def why_missing(self, sourced_id: str) -> str | None:
+        if sourced_id in self.removed:
+            return f"This names a row of {self.file} that is to be deleted."
+        if sourced_id not in self.lines and self.is_whole:
+            return f"This names no row of {self.file}."
+        return None
+
+    def fill(
+        self,
+        source: "Source",
+        build: Callable[[Row, str], T | None],
+        *,
+        required: Sequence[str],
+        keeps_removed: bool = False,
+    ) -> None:
+        """Reads the file; `build` makes a thing of a row and its sourcedId, or None of one that is left out."""
+        for row in source.rows(self, required=("sourcedId", *required)):
+            sourced_id = self.enter(row)
+            built = build(row, sourced_id) if keeps_removed or not row.is_removed else None
+            if row.is_left_out or (row.is_removed and not keeps_removed):
+                self.removed.add(sourced_id)
+                source.leave_out(self.file, "The row is to be deleted.")
+            elif built is not None and row.is_good:
+                self.good[sourced_id] = built
 
 
 class Source:
@@ -211,13 +254,11 @@ class Source:
 
     def rows(self, table: Table[T], *, required: Sequence[str] = ()) -> Iterator[Row]:
         """The good and the bad; what is no row at all is only written down."""
-        lines = Lines(table.file, self._archive.chunks(table.file), self.errors)
+        lines = Lines(self._archive.chunks(table.file), partial(self._lose, table))
         records = self._records(table, lines)
-        _, header = next(records, (1, []))
-        header = [column.strip() for column in header]
+        header = self._header(table, records, required)
         self.counts[table.file] = 0
-        table.is_whole = self._is_header(table.file, header, required) and table.is_whole
-        if not table.is_whole:
+        if not header:
             return
         for line, cells in records:
             self.counts[table.file] += 1
@@ -226,14 +267,19 @@ class Source:
             else:
                 self._lose(table, line, f"The row has {len(cells)} fields, the header has {len(header)}.")
 
-    def _is_header(self, file: str, header: list[str], required: Sequence[str]) -> bool:
-        missing = [column for column in required if column not in header]
-        repeated = [column for column, times in Counter(header).items() if times > 1]
-        for column in missing:
-            self.errors.add(file, 1, column, "The file has no such column.")
-        for column in repeated:
-            self.errors.add(file, 1, column[:MAX_TEXT], "The file has this column twice.")
-        return not missing and not repeated
+    def _header(self, table: Table[T], records: Iterator[tuple[int, list[str]]], required: Sequence[str]) -> list[str]:
+        """Empty when it is not one by which the rows can be read."""
+        _, cells = next(records, NO_RECORD)
+        header = [column.strip() for column in cells]
+        if not table.is_whole:
+            return []
+        for column in required:
+            if column not in header:
+                self._lose(table, 1, "The file has no such column.", column=column)
+        for column, times in Counter(header).items():
+            if column and times > 1:
+                self._lose(table, 1, "The file has this column twice.", column=column[:MAX_TEXT])
+        return header if table.is_whole else []
 
     def _records(self, table: Table[T], lines: Lines) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(lines, strict=True)
@@ -253,9 +299,9 @@ class Source:
                 if cells:
                     yield start, cells
 
-    def _lose(self, table: Table[T], line: int, reason: str) -> None:
+    def _lose(self, table: Table[T], line: int, reason: str, *, column: str | None = None) -> None:
         table.is_whole = False
-        self.errors.add(table.file, line, None, reason)
+        self.errors.add(table.file, line, column, reason)
 
     def _count_row(self) -> None:
         self._rows_read += 1
