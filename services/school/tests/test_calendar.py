@@ -91,11 +91,12 @@ async def test_a_long_period_overlaps_all_that_it_covers(school: School) -> None
 
 
 async def test_control_the_database_refuses_an_overlap_too(school: School, settings: Settings) -> None:
-    with psycopg.connect(settings.database_url) as connection, pytest.raises(psycopg.errors.ExclusionViolation):
+    overlapping = "INSERT INTO bell_period VALUES (%s, 1, 'X', '08:00', '08:30:00.000001')"
+
+    with psycopg.connect(settings.database_url) as connection:
         connection.execute("SELECT set_config('app.school_id', %s, true)", (str(school.school_id),))
-        connection.execute(
-            "INSERT INTO bell_period VALUES (%s, 1, 'X', '08:00', '08:30:00.000001')", (school.school_id,)
-        )
+        with pytest.raises(psycopg.errors.ExclusionViolation):
+            connection.execute(overlapping, (school.school_id,))
 
 
 @pytest.mark.parametrize(
