@@ -1,0 +1,30 @@
+"""What communication does unasked: it keeps its read models of schools and people."""
+
+from services.communication.roster import reactions as roster
+from services.communication.settings import Settings
+from shared.contracts.academic import (
+    ClassChanged,
+    GuardianChanged,
+    GuardianLinkChanged,
+    StudentChanged,
+    TeacherChanged,
+)
+from shared.contracts.school import SchoolChanged
+from shared.database import Database
+from shared.worker import Worker, on
+
+
+def create_worker(settings: Settings, database: Database) -> Worker:
+    return Worker(
+        "communication",
+        database=database,
+        bus_url=settings.bus_url,
+        reactions=[
+            on(SchoolChanged, roster.school_changed),
+            on(StudentChanged, roster.student_changed),
+            on(TeacherChanged, roster.teacher_changed),
+            on(GuardianChanged, roster.guardian_changed),
+            on(GuardianLinkChanged, roster.guardian_link_changed),
+            on(ClassChanged, roster.class_changed),
+        ],
+    )
