@@ -161,14 +161,16 @@ class Connection(asyncio.Protocol):
         sending.add_done_callback(self._stop_when_failed)
         try:
             await self._wait_for_head()
+        except UpstreamError:
+            if sending.done() and not sending.cancelled():
+                sending.result()
+            raise
         finally:
             if not sending.done():
                 # An answer before the end of the question: take it, but never use the connection again.
                 self._is_kept = False
                 sending.cancel()
             await asyncio.wait({sending})
-        if not sending.cancelled():
-            sending.result()
 
     def _stop_when_failed(self, sending: asyncio.Task[None]) -> None:
         if not sending.cancelled() and sending.exception() is not None:
@@ -213,6 +215,10 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return part
 
+    @property
+    def is_read(self) -> bool:
+        return self.is_complete and not self._chunks
+
     async def _wait(self) -> None:
         if self.error:
             raise self.error
@@ -242,7 +248,8 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        self._is_writable.set() if self.error else None
+        if self.error:
+            self._is_writable.set()
         if self._waiter and not self._waiter.done():
             if self.error:
                 self._waiter.set_exception(self.error)
@@ -255,7 +262,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's name)
         self.is_open = False
         self._is_writable.set()
         if self._is_busy and not self.is_complete:
@@ -365,6 +372,11 @@ class Answer:
     async def read(self, timeout_s: float | None = None) -> bytes:
         """The next part of the body, b"" at its end. `timeout_s` bounds the silence. Raises UpstreamError."""
         return await self._connection.read(timeout_s) if self._connection else b""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the body is known to have no further part."""
+        return self._connection is None or self._connection.is_read
 
     async def read_all(self, *, limit_bytes: int, timeout_s: float | None = None) -> bytes:
         """The whole body. Raises UpstreamError, BadAnswer when it is larger than `limit_bytes`."""

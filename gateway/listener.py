@@ -1,0 +1,134 @@
+"""The server in front of the gateway: uvicorn, with patience that ends and problems it can tell."""
+
+import asyncio
+import signal
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.app import Gateway
+from gateway.client import RequestTimeout
+from gateway.headers import HeadTooLarge
+from gateway.settings import Settings
+from shared import problems, telemetry
+from shared.problems import Problem
+from shared.web.rendering import MEDIA_TYPE, encode
+
+LINE_BYTES = 1024
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn waits for the head of a request for ever, and takes one of any size; we do neither."""
+
+    head_s: float
+    head_bytes: int
+    _timer: asyncio.TimerHandle | None = None
+    _is_in_head = True
+    _head_received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_in_head and not self.transport.is_closing():
+            self._head_received += len(data)
+            if self._head_received > self.head_bytes:
+                self._refuse(HeadTooLarge())
+
+    def on_message_begin(self) -> None:
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after the head is a trailer: nobody here reads one.
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._expect_nothing()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's name)
+        self._refuse(problems.BadRequest("This is not HTTP/1.1 as we read it."))
+
+    def _expect_head(self) -> None:
+        self._is_in_head = True
+        self._head_received = 0
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.head_s, self._refuse, RequestTimeout())
+
+    def _expect_nothing(self) -> None:
+        self._is_in_head = False
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, problem: Problem) -> None:
+        if self.transport.is_closing():
+            return
+        self._expect_nothing()
+        is_answering = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+        if not is_answering:
+            self.transport.write(_raw_answer(problem))
+        self.transport.close()
+
+
+def _raw_answer(problem: Problem) -> bytes:
+    with telemetry.span("gateway refusal"):
+        body = encode(problem)
+    telemetry.PROBLEMS.labels("gateway", problem.slug).inc()
+    head = (
+        f"HTTP/1.1 {problem.status} {problem.title}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+def server_of(app: Gateway, settings: Settings) -> uvicorn.Server:
+    protocol: Any = type(
+        "Protocol",
+        (PatientProtocol,),
+        {"head_s": settings.head_s, "head_bytes": settings.head_bytes + settings.target_bytes + LINE_BYTES},
+    )
+    config = uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType] (Litestar types ASGI more narrowly than uvicorn)
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        ws="none",
+        proxy_headers=False,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=round(settings.stop_grace_s),
+    )
+    return uvicorn.Server(config)
+
+
+async def serve(app: Gateway, settings: Settings) -> bool:
+    """Run until SIGTERM or SIGINT: say that we stop, keep accepting for a moment, drain, close.
+
+    False when nothing could listen there.
+    """
+    server, stopping = server_of(app, settings), asyncio.Event()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
+    # uvicorn would take the signals for itself, and close without a moment of grace.
+    serving = asyncio.create_task(server._serve())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    asked = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    app.drain()
+    if not serving.done():
+        await asyncio.sleep(settings.drain_s)
+    server.should_exit = True
+    app.end_streams()
+    await serving
+    return server.started
