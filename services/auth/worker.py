@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from services.auth.accounts.actions import bootstrap
 from services.auth.keys.actions import keep_keys
 from services.auth.kit import Kit
 from services.auth.passwords.actions import answer_requests
@@ -34,5 +35,6 @@ def create_worker(settings: Settings, database: Database, kit: Kit | None = None
             every(REPEAT_REVOCATIONS_S, "tell_of_revoked", partial(sessions.tell_of_revoked, database, kit)),
             every(3600.0, "prune_sessions", partial(sessions.prune, database, kit)),
             every(DAY_S, "keep_keys", partial(keep_keys, database, kit)),
+            every(DAY_S, "bootstrap", partial(bootstrap, database, kit)),
         ],
     )

@@ -7,6 +7,7 @@ from typing import Final
 from services.auth import emails
 from shared.problems import FieldError, Invalid
 
+MIN_LENGTH: Final = 8
 MIN_LENGTH_PLATFORM_ADMIN: Final = 15
 COMMON: Final = frozenset(Path(__file__).with_name("common.txt").read_text().split())
 
@@ -22,8 +23,9 @@ def require_strong(password: str, *, email: str, is_platform_admin: bool = False
 
 
 def _weakness(password: str, *, email: str, is_platform_admin: bool) -> str:
-    if len(password) < MIN_LENGTH_PLATFORM_ADMIN and is_platform_admin:
-        return f"At least {MIN_LENGTH_PLATFORM_ADMIN} characters are needed here."
+    needed = MIN_LENGTH_PLATFORM_ADMIN if is_platform_admin else MIN_LENGTH
+    if len(password) < needed:
+        return f"At least {needed} characters are needed here."
     plain = unicodedata.normalize("NFC", password).casefold()
     if plain in COMMON or len(set(plain)) == 1:
         return "This is one of the first passwords that anybody tries."

@@ -1,7 +1,6 @@
 """Changing a password, and setting a forgotten one anew."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,12 +9,10 @@ from services.auth.codes import Code
 from services.auth.emails import Email
 from services.auth.sessions.schemas import GivenPassword
 
-NewPassword = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
-
 
 class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     current_password: GivenPassword
-    new_password: NewPassword
+    new_password: GivenPassword
 
 
 class ResetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +21,7 @@ class ResetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class ResetConfirmation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: Code
-    new_password: NewPassword
+    new_password: GivenPassword
 
 
 class ResetTaken(msgspec.Struct, frozen=True, kw_only=True):
