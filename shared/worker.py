@@ -79,6 +79,11 @@ class Worker:
         self._relay = relay
         self._tasks = [*tasks, every(60.0, "prune", relay.prune)]
 
+    @property
+    def event_types(self) -> list[str]:
+        """What this worker listens to."""
+        return sorted(self._reactions)
+
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:

@@ -10,6 +10,8 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class StudentChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.student_changed.v1", tag_field="type"):
+    """A student as the school now records them."""
+
     student_id: UUID
     given_name: str
     family_name: str
@@ -19,6 +21,8 @@ class StudentChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.st
 
 
 class TeacherChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.teacher_changed.v1", tag_field="type"):
+    """A teacher as the school now records them."""
+
     teacher_id: UUID
     given_name: str
     family_name: str

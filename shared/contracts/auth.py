@@ -26,6 +26,8 @@ class InviteIssued(msgspec.Struct, frozen=True, kw_only=True, tag="auth.invite_i
 class PasswordResetRequested(
     msgspec.Struct, frozen=True, kw_only=True, tag="auth.password_reset_requested.v1", tag_field="type"
 ):
+    """Somebody wants a new password: `notification` writes to the address, whoever asked."""
+
     reset_id: UUID
     email: str
     sealed_code: str

@@ -54,6 +54,9 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any]) -> None:
     }
     if not opt.get("public"):
         operation["security"] = [{"bearer": []}]
+    if "reads" in opt:
+        content = {opt["reads"]: {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     if "permission" in opt:
         operation["x-permission"] = opt["permission"]
 

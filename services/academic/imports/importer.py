@@ -323,12 +323,11 @@ def _closed(roster: Roster, known: Mapping[str, KnownOrg]) -> list[KnownOrg]:
 
 
 def _orgs(roster: Roster, schools: Sequence[RosterSchoolSaved]) -> list[KnownOrg]:
+    """The organisations of the file under its own names: a school may call itself otherwise since."""
+    ids = {each.sourced_id: each.school.school_id for each in schools}
     return [
-        KnownOrg(sourced_id=roster.district.sourced_id, name=roster.district.name, school_id=None),
-        *(
-            KnownOrg(sourced_id=each.sourced_id, name=each.school.name, school_id=each.school.school_id)
-            for each in schools
-        ),
+        KnownOrg(sourced_id=each.sourced_id, name=each.name, school_id=ids.get(each.sourced_id))
+        for each in (roster.district, *roster.schools)
     ]
 
 

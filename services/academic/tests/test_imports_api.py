@@ -1,0 +1,301 @@
+"""A whole district: looked at first, applied whole or not at all."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from datetime import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+
+from services.academic.app import create_app
+from services.academic.imports import importer as importing
+from services.academic.imports.importer import Importer
+from services.academic.settings import Settings, objects_of
+from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
+from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpserted
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, SchoolChanged
+from shared.database import Database
+from shared.identity import Role
+from shared.problems import Unavailable
+from shared.testing.http import client_of
+from shared.testing.stack import Stack
+from shared.testing.tokens import Tokens
+from tools.embedded.object_store import EmbeddedObjectStore
+from tools.seed import DISTRICT_ZIP
+
+BUCKET = "imports-test"
+
+
+class SchoolService:
+    """Answers as `school` does: ids that follow from the sourced ids, the same versions for the same roster."""
+
+    def __init__(self) -> None:
+        self.is_down = False
+
+    async def put(self, _url: str, body: RosterUpsert, _answer: type[RosterUpserted]) -> RosterUpserted:
+        if self.is_down:
+            raise Unavailable("school is down")
+        namespace = uuid5(UUID(int=0), body.district.sourced_id)
+        return RosterUpserted(
+            district_id=namespace, schools=[self._saved(namespace, body, each) for each in body.schools]
+        )
+
+    @staticmethod
+    def _saved(namespace: UUID, body: RosterUpsert, school: Any) -> RosterSchoolSaved:
+        school_id = uuid5(namespace, school.sourced_id)
+        return RosterSchoolSaved(
+            sourced_id=school.sourced_id,
+            is_new=True,
+            school=SchoolChanged(
+                school_id=school_id, district_id=namespace, name=school.name, time_zone="UTC", grace_period_minutes=10
+            ),
+            school_version=1,
+            calendar=CalendarChanged(
+                school_id=school_id,
+                academic_sessions=[
+                    AcademicSession(
+                        academic_session_id=uuid5(school_id, each.sourced_id),
+                        sourced_id=each.sourced_id,
+                        title=each.title,
+                        kind=each.kind,
+                        starts_on=each.starts_on,
+                        ends_on=each.ends_on,
+                    )
+                    for each in body.academic_sessions
+                ],
+                bell_periods=[
+                    BellPeriod(
+                        period=str(number),
+                        weekday=weekday,
+                        starts_at=time(8 + number),
+                        ends_at=time(8 + number, 45),
+                    )
+                    for number in range(1, 9)
+                    for weekday in range(1, 6)
+                ],
+                calendar_days=[],
+            ),
+            calendar_version=1,
+        )
+
+
+@pytest.fixture(scope="module")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedObjectStore]:
+    directory: Path = tmp_path_factory.mktemp("objects")
+    store = EmbeddedObjectStore(
+        directory, access_key_id="key", secret_access_key="secret", bucket=BUCKET, log=directory / "log"
+    )
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def settings(stack: Stack, object_store: EmbeddedObjectStore) -> Settings:
+    return stack.settings(Settings, "academic", s3_endpoint_url=object_store.url, s3_bucket=BUCKET, import_lease_s=3.0)
+
+
+@pytest.fixture
+def school_service() -> SchoolService:
+    return SchoolService()
+
+
+@pytest.fixture
+def importer(settings: Settings, database: Database, school_service: SchoolService) -> Importer:
+    client: Any = school_service
+    return Importer(
+        database, objects_of(settings), client, school_url="http://school.test", lease_s=settings.import_lease_s
+    )
+
+
+class Office:
+    """The platform admin's means."""
+
+    def __init__(self, client: httpx.AsyncClient, tokens: Tokens, importer: Importer) -> None:
+        self._client, self._importer = client, importer
+        self._headers = tokens.headers(Role.PLATFORM_ADMIN)
+
+    async def send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        headers = self._headers | how.pop("headers", {})
+        return await self._client.request(method, f"/api/v1/imports{path}", headers=headers, **how)
+
+    async def upload(self, content: bytes) -> httpx.Response:
+        return await self.send("POST", "", content=content, headers={"Content-Type": "application/zip"})
+
+    async def checked(self, content: bytes) -> dict[str, Any]:
+        answer = await self.upload(content)
+        assert answer.status_code == 202, answer.text
+        assert await self._importer.work()
+        return await self.show(answer.json()["id"])
+
+    async def show(self, job_id: str) -> dict[str, Any]:
+        return (await self.send("GET", f"/{job_id}")).json()
+
+    async def apply(self, job_id: str, *, confirm: bool = False) -> dict[str, Any]:
+        answer = await self.send("POST", f"/{job_id}/apply", json={"confirm_vanished": confirm})
+        assert answer.status_code == 202, answer.text
+        assert await self._importer.work()
+        return await self.show(job_id)
+
+    async def applied(self, content: bytes, *, confirm: bool = False) -> dict[str, Any]:
+        job = await self.checked(content)
+        assert job["state"] == "checked", job
+        return await self.apply(job["id"], confirm=confirm)
+
+
+@pytest.fixture
+async def office(settings: Settings, tokens: Tokens, importer: Importer) -> AsyncGenerator[Office]:
+    async with client_of(create_app(settings, tokens.verifier)) as client:
+        yield Office(client, tokens, importer)
+
+
+def rows_of(stack: Stack, table: str) -> int:
+    with psycopg.connect(stack.admin_url) as connection:
+        found = connection.execute(f"SELECT count(*) FROM academic.{table}").fetchone()
+    assert found is not None
+    return found[0]
+
+
+def counts(diff: dict[str, Any], kind: str) -> tuple[int, int, int, int]:
+    return tuple(diff[kind][name] for name in ("new", "changed", "unchanged", "gone"))
+
+
+async def test_the_real_district_is_counted_before_and_after(office: Office) -> None:
+    job = await office.checked(DISTRICT_ZIP.read_bytes())
+    applied = await office.apply(job["id"])
+
+    assert job["report"]["totals"] == DISTRICT
+    assert counts(job["report"]["diff"], "enrolments") == (4204, 0, 0, 0)
+    assert (applied["state"], applied["problem"]) == ("applied", None)
+    assert applied["report"]["stored"] == DISTRICT
+
+
+async def test_a_second_run_changes_nothing(office: Office, stack: Stack) -> None:
+    content = district_file()
+    await office.applied(content)
+    before = rows_of(stack, "outbox")
+
+    again = await office.applied(content)
+
+    diff = again["report"]["diff"]
+    assert all((each["new"], each["changed"], each["gone"]) == (0, 0, 0) for each in diff.values()), diff
+    assert rows_of(stack, "outbox") == before
+
+
+async def test_a_check_changes_nothing(office: Office, stack: Stack) -> None:
+    before = [rows_of(stack, table) for table in ("student", "school_class", "enrolment", "outbox")]
+
+    job = await office.checked(district_file())
+
+    assert job["state"] == "checked"
+    assert [rows_of(stack, table) for table in ("student", "school_class", "enrolment", "outbox")] == before
+
+
+async def test_a_broken_file_says_where_and_changes_nothing(office: Office, stack: Stack) -> None:
+    before = rows_of(stack, "student")
+    roster = a_roster()
+    roster["enrollments.csv"] += "e,class-0,school-1,nobody,student,,,\n"
+
+    job = await office.checked(district_file(roster))
+
+    assert job["state"] == "rejected"
+    assert job["row_errors"][0]["file"] == "enrollments.csv"
+    assert job["row_errors"][0]["line"] >= 2
+    refused = await office.send("POST", f"/{job['id']}/apply", json={})
+    assert refused.status_code == 409
+    assert rows_of(stack, "student") == before
+
+
+async def test_what_is_no_zip_is_rejected(office: Office) -> None:
+    job = await office.checked(b"no zip at all")
+
+    assert job["state"] == "rejected"
+    assert job["problem"]
+
+
+async def test_vanished_people_need_a_confirmation(office: Office) -> None:
+    roster = a_roster(students=40)
+    await office.applied(district_file(roster))
+    smaller = district_file(without_rows(roster, "student-", keep=30))
+
+    job = await office.checked(smaller)
+    refused = await office.send("POST", f"/{job['id']}/apply", json={})
+    applied = await office.apply(job["id"], confirm=True)
+
+    assert job["report"]["vanished"][0]["gone"] == 10
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith("/too-many-vanished")
+    assert applied["state"] == "applied"
+    assert counts(applied["report"]["diff"], "students") == (0, 0, 30, 10)
+
+
+async def test_who_left_is_kept_but_no_longer_active(office: Office, stack: Stack) -> None:
+    roster = a_roster(students=40)
+    await office.applied(district_file(roster))
+    before = rows_of(stack, "student")
+
+    applied = await office.applied(district_file(without_rows(roster, "student-", keep=39)))
+
+    assert counts(applied["report"]["diff"], "students") == (0, 0, 39, 1)
+    assert rows_of(stack, "student") == before
+
+
+async def test_a_school_that_does_not_answer_is_tried_again(
+    office: Office, importer: Importer, school_service: SchoolService
+) -> None:
+    job = await office.checked(district_file())
+    school_service.is_down = True
+    waiting = await office.apply(job["id"])
+    school_service.is_down = False
+
+    assert waiting["state"] == "applying"
+    await asyncio.sleep(importing.RETRY_S + 0.5)
+    assert await importer.work()
+    assert (await office.show(job["id"]))["state"] == "applied"
+
+
+async def test_a_worker_that_comes_late_undoes_its_own_work(
+    office: Office, importer: Importer, database: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await office.checked(district_file())
+    before = rows_of(stack, "student")
+    end = importing.queries.end
+
+    async def superseded(tx: Any, claimed: Any, *how: Any, **more: Any) -> bool:
+        return await end(tx, msgspec.structs.replace(claimed, attempt=claimed.attempt - 1), *how, **more)
+
+    monkeypatch.setattr(importing.queries, "end", superseded)
+    still = await office.apply(job["id"])
+
+    assert still["state"] == "applying"
+    assert rows_of(stack, "student") == before
+
+
+@pytest.mark.parametrize("role", [Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT])
+async def test_only_the_platform_imports(settings: Settings, tokens: Tokens, role: str) -> None:
+    async with client_of(create_app(settings, tokens.verifier)) as client:
+        answer = await client.post(
+            "/api/v1/imports",
+            content=b"",
+            headers={"Content-Type": "application/zip", **tokens.headers(role, school_id=UUID(int=1))},
+        )
+        anonymous = await client.get("/api/v1/imports")
+
+    assert (answer.status_code, anonymous.status_code) == (403, 401)
+
+
+async def test_another_kind_of_file_is_refused(office: Office) -> None:
+    answer = await office.send("POST", "", content=b"a,b", headers={"Content-Type": "text/csv"})
+
+    assert answer.status_code == 415
+
+
+async def test_a_file_over_the_limit_is_refused(office: Office) -> None:
+    answer = await office.upload(b"0" * (25 * 1024 * 1024 + 1))
+
+    assert answer.status_code == 413
