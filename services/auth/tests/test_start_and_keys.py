@@ -214,3 +214,17 @@ async def service_token(house: House, service: str, secret: str) -> httpx.Respon
 
 async def change(house: House, token: str, current: str, new: str) -> httpx.Response:
     return await house.post("/auth/password", {"current_password": current, "new_password": new}, token=token)
+
+
+async def test_the_worker_answers_requests_by_itself(house: House) -> None:
+    ada = await house.login()
+    working = asyncio.create_task(house.worker.run())
+
+    await house.post("/auth/password-resets", {"email": ada["email"]})
+    async with asyncio.timeout(10):
+        while not house.resets(ada["email"]):
+            await asyncio.sleep(0.1)
+
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
