@@ -95,7 +95,10 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roster(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole truth about one district: who is not in it has left. Every reference in it leads somewhere."""
+    """The whole truth about one district: who is not in it has left.
+
+    Every reference leads somewhere in it, except to orgs that are neither district nor school.
+    """
 
     version: Version
     mode: Literal["bulk"]
