@@ -76,7 +76,8 @@ def schools_of(roster: Roster) -> dict[str, SchoolRoster]:
         _enter(person, parts, lambda part: part.teachers)
     for each in roster.enrolments:
         part = parts[each.school_sourced_id]
-        if each.class_sourced_id in part.classes:
+        people = part.students if each.role == "student" else part.teachers
+        if each.class_sourced_id in part.classes and each.person_sourced_id in people:
             part.enrolments[each.sourced_id] = ImportedEnrolment(
                 sourced_id=each.sourced_id,
                 class_sourced_id=each.class_sourced_id,

@@ -100,6 +100,12 @@ def settings(stack: Stack, object_store: EmbeddedObjectStore) -> Settings:
     return stack.settings(Settings, "academic", s3_endpoint_url=object_store.url, s3_bucket=BUCKET, import_lease_s=3.0)
 
 
+@pytest.fixture(autouse=True)
+def no_job_of_another_test(stack: Stack) -> None:
+    with psycopg.connect(stack.admin_url) as connection:
+        connection.execute("UPDATE academic.import_job SET state = 'failed' WHERE state IN ('checking', 'applying')")
+
+
 @pytest.fixture
 def school_service() -> SchoolService:
     return SchoolService()
@@ -246,15 +252,16 @@ async def test_who_left_is_kept_but_no_longer_active(office: Office, stack: Stac
 
 
 async def test_a_school_that_does_not_answer_is_tried_again(
-    office: Office, importer: Importer, school_service: SchoolService
+    office: Office, importer: Importer, school_service: SchoolService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(importing, "RETRY_S", 0.2)
     job = await office.checked(district_file())
     school_service.is_down = True
     waiting = await office.apply(job["id"])
     school_service.is_down = False
 
     assert waiting["state"] == "applying"
-    await asyncio.sleep(importing.RETRY_S + 0.5)
+    await asyncio.sleep(0.3)
     assert await importer.work()
     assert (await office.show(job["id"]))["state"] == "applied"
 

@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.academic.roster import archive, tables
-from services.academic.roster.diff import Departures, TooManyVanished, check_blast_radius, diff, vanished
 from services.academic.roster.people import KNOWN_ROLES
 from services.academic.roster.reader import CLASS_KINDS, read_roster
 from services.academic.roster.rules import MAX_LISTED_ERRORS, RosterRejected
-from services.academic.roster.schemas import Note, Person, Roster, RowError
+from services.academic.roster.schemas import Note, Roster, RowError
 
 DISTRICT = Path(__file__).parents[3] / "demo" / "district-5-schools.zip"
 MIB = 1024 * 1024
@@ -828,74 +827,3 @@ def test_a_roster_with_cells_exchanged_is_read_or_refused(data: st.DataObject):
         files[name] = "\n".join(",".join(row) for row in rows) + "\n"
 
     read_or_reject(zipped(files))
-
-
-# -- what changes ------------------------------------------------------------------------------------------------------
-
-
-def a_person(sourced_id: str, *, given_name: str = "Ada") -> Person:
-    return Person(
-        sourced_id=sourced_id,
-        school_sourced_ids=("s1",),
-        given_name=given_name,
-        family_name="Ash",
-        email=None,
-        grade=None,
-        is_active=True,
-    )
-
-
-def test_a_diff_tells_new_changed_unchanged_and_gone():
-    present = {key: a_person(key) for key in ("same", "renamed", "left")}
-    wanted = {"same": a_person("same"), "renamed": a_person("renamed", given_name="Bo"), "came": a_person("came")}
-
-    changes = diff(wanted, present)
-
-    assert changes.new == {"came": wanted["came"]}
-    assert changes.changed == {"renamed": wanted["renamed"]}
-    assert changes.unchanged == {"same": wanted["same"]}
-    assert changes.gone == {"left": present["left"]}
-    assert changes.counts == {"new": 1, "changed": 1, "unchanged": 1, "gone": 1}
-
-
-@given(wanted=st.dictionaries(st.text(), st.integers()), present=st.dictionaries(st.text(), st.integers()))
-def test_a_diff_applied_to_what_is_present_gives_what_is_wanted(wanted: dict[str, int], present: dict[str, int]):
-    changes = diff(wanted, present)
-
-    applied = {key: item for key, item in present.items() if key not in changes.gone} | changes.new | changes.changed
-    assert applied == wanted
-    assert sum(changes.counts.values()) == len(wanted.keys() | present.keys())
-
-
-def test_the_same_file_twice_changes_nothing(district: Roster):
-    with DISTRICT.open("rb") as file:
-        again = read_roster(file)
-
-    changes = diff({each.sourced_id: each for each in again.enrolments}, {e.sourced_id: e for e in district.enrolments})
-
-    assert changes.counts == {"new": 0, "changed": 0, "unchanged": 4204, "gone": 0}
-
-
-@pytest.mark.parametrize(
-    ("present", "gone", "is_too_much"),
-    [(0, 0, False), (1, 1, False), (2, 2, True), (10, 1, False), (10, 2, True), (100, 5, False), (100, 6, True)],
-)
-def test_more_than_a_twentieth_and_more_than_one_is_too_much(present: int, gone: int, is_too_much: bool):
-    assert vanished(present, gone) is is_too_much
-
-
-NORTH = Departures(school_sourced_id="s1", school_name="North School", present_people=20, gone_people=20)
-LARGE = Departures(school_sourced_id="s2", school_name="Large School", present_people=2000, gone_people=80)
-
-
-def test_a_small_school_may_not_vanish_in_a_large_district():
-    with pytest.raises(TooManyVanished) as caught:
-        check_blast_radius([LARGE, NORTH], is_confirmed=False)
-
-    assert (caught.value.status, caught.value.slug) == (409, "too-many-vanished")
-    assert caught.value.extras["schools"] == [NORTH]
-
-
-def test_the_guard_lets_through_what_is_usual_and_what_is_confirmed():
-    check_blast_radius([LARGE], is_confirmed=False)
-    check_blast_radius([LARGE, NORTH], is_confirmed=True)
