@@ -4,6 +4,7 @@ Every service verifies for itself and keeps working while `auth` is down: keys a
 once per cool-down, and stale ones are kept when the fetch fails. Source: RFC 8725, RFC 9068.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -82,14 +83,14 @@ class Verifier:
         self._cooldown_s = cooldown_s
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = -cooldown_s
+        self._fetching = asyncio.Lock()
         self._remembered: dict[str, Caller] = {}
 
     async def verify(self, token: str) -> Caller:
         """The caller behind an access token. Raises Unauthenticated."""
         remembered = self._remembered.get(token)
         if remembered is None:
-            claims = await self._claims(token, ACCESS_TYPE, AUDIENCE)
-            remembered = _caller(claims)
+            remembered = _caller(await self._claims(token, ACCESS_TYPE, AUDIENCE))
             self._remember(token, remembered)
         if remembered.expires_at <= clock.now().timestamp():
             self._remembered.pop(token, None)
@@ -121,8 +122,11 @@ class Verifier:
             raise _refused() from None
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        if kid not in self._keys and time.monotonic() - self._fetched_at >= self._cooldown_s:
-            await self._refresh()
+        if kid not in self._keys:
+            # Who comes while keys are on their way waits for them; the cool-down is for who comes after.
+            async with self._fetching:
+                if kid not in self._keys and time.monotonic() - self._fetched_at >= self._cooldown_s:
+                    await self._refresh()
         if kid not in self._keys:
             raise _refused()
         return self._keys[kid]
@@ -163,8 +167,8 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
             school_id=_uuid(claims.get("school")),
             person_id=_uuid(claims.get("person")),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError("claims") from error
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise _refused() from None
 
 
 def _uuid(value: str | None) -> UUID | None:

@@ -105,6 +105,7 @@ def _own_variables(service: str, addresses: Addresses, secrets_: Secrets) -> dic
                 "SERVICE_SECRETS": json.dumps(dict(secrets_.services)),
                 "BOOTSTRAP_EMAIL": secrets_.bootstrap_email,
                 "BOOTSTRAP_PASSWORD": secrets_.bootstrap_password,
+                "CLIENT_IP_HEADER": "x-client-ip",
             }
         case "academic":
             return {

@@ -1,0 +1,144 @@
+"""Tokens: only ours, only unspoiled, and known again without a question."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import pytest
+
+from shared import identity
+from shared.identity import Role, Verifier
+from shared.ids import new_id
+from shared.problems import Unauthenticated
+from shared.testing.tokens import Tokens
+
+
+class Counted:
+    """The keys of the test run, fetched slowly; counts how often."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens, self.fetches = tokens, 0
+        self.is_down = False
+
+    async def __call__(self) -> Mapping[str, Any]:
+        self.fetches += 1
+        await asyncio.sleep(0.02)
+        if self.is_down:
+            raise OSError
+        return await self._tokens._keys()  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.fixture
+def keys(tokens: Tokens) -> Counted:
+    return Counted(tokens)
+
+
+def a_token(tokens: Tokens, **claims: object) -> str:
+    return tokens.token(Role.TEACHER, school_id=new_id(), person_id=new_id(), **claims)
+
+
+async def test_who_comes_while_keys_are_fetched_waits_for_them(tokens: Tokens, keys: Counted) -> None:
+    verifier = Verifier(keys)
+
+    callers = await asyncio.gather(*(verifier.verify(a_token(tokens)) for _ in range(20)))
+
+    assert {each.role for each in callers} == {Role.TEACHER}
+    assert keys.fetches == 1
+
+
+async def test_invented_key_ids_cost_one_fetch(tokens: Tokens, keys: Counted) -> None:
+    verifier = Verifier(keys)
+    await verifier.verify(a_token(tokens))
+    invented = [jwt.encode({"sub": "x"}, "s" * 32, headers={"kid": str(number)}) for number in range(50)]
+
+    for token in invented:
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(token)
+
+    assert keys.fetches == 1
+
+
+async def test_known_keys_outlive_auth(tokens: Tokens, keys: Counted) -> None:
+    verifier = Verifier(keys, cooldown_s=0)
+    await verifier.verify(a_token(tokens))
+    keys.is_down = True
+
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(tokens.sign({"sub": "x"}, kid="unknown"))
+
+    assert await verifier.verify(a_token(tokens))
+
+
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": NOW - 1},
+        {"exp": None},
+        {"iss": "somebody"},
+        {"aud": "homeroom-internal"},
+        {"aud": None},
+        {"sub": "no uuid"},
+        {"sid": None},
+        {"role": None},
+        {"nbf": NOW + 600},
+        {"school": "no uuid"},
+    ],
+    ids=repr,
+)
+async def test_a_spoiled_token_is_refused(tokens: Tokens, claims: dict[str, object]) -> None:
+    given = {
+        "iss": identity.ISSUER,
+        "aud": identity.AUDIENCE,
+        "sub": str(new_id()),
+        "sid": str(new_id()),
+        "role": Role.TEACHER,
+        "iat": NOW,
+        "exp": NOW + 600,
+        **claims,
+    }
+
+    with pytest.raises(Unauthenticated):
+        await tokens.verifier.verify(tokens.sign({name: value for name, value in given.items() if value is not None}))
+
+
+@pytest.mark.parametrize("header", [{"typ": "JWT"}, {"typ": identity.SERVICE_TYPE}, {"crit": ["exp"]}], ids=repr)
+async def test_a_token_of_another_kind_is_refused(tokens: Tokens, header: dict[str, Any]) -> None:
+    claims = jwt.decode(a_token(tokens), options={"verify_signature": False})
+
+    with pytest.raises(Unauthenticated):
+        await tokens.verifier.verify(tokens.sign(claims, **header))
+
+
+async def test_another_algorithm_is_refused(tokens: Tokens) -> None:
+    claims = jwt.decode(a_token(tokens), options={"verify_signature": False})
+    unsigned = jwt.encode(claims, None, algorithm="none", headers={"typ": identity.ACCESS_TYPE, "kid": "test-key"})
+    shared = jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"typ": identity.ACCESS_TYPE, "kid": "test-key"})
+
+    for token in (unsigned, shared, "x" * 5000, "a.b.c", ""):
+        with pytest.raises(Unauthenticated):
+            await tokens.verifier.verify(token)
+
+
+async def test_a_users_token_is_no_services_token(tokens: Tokens) -> None:
+    service = tokens.service_headers("academic")["Authorization"].removeprefix("Bearer ")
+
+    assert await tokens.verifier.verify_service(service) == "academic"
+    with pytest.raises(Unauthenticated):
+        await tokens.verifier.verify_service(a_token(tokens))
+    with pytest.raises(Unauthenticated):
+        await tokens.verifier.verify(service)
+
+
+async def test_a_remembered_token_still_expires(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = a_token(tokens)
+    caller = await tokens.verifier.verify(token)
+    later = identity.clock.now().fromtimestamp(caller.expires_at + 1, tz=identity.clock.now().tzinfo)
+    monkeypatch.setattr(identity.clock, "now", lambda: later)
+
+    with pytest.raises(Unauthenticated):
+        await tokens.verifier.verify(token)
