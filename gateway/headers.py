@@ -95,6 +95,8 @@ def _check_path(raw_path: bytes, query: bytes) -> None:
 
 
 def _check_framing(headers: HeaderList, http_version: str) -> None:
+    if http_version not in {"1.0", "1.1"}:
+        raise AmbiguousFraming("HTTP/1.1 is spoken here.")
     found = {name: [value for field, value in headers if field == name] for name in ONCE}
     for name, values in found.items():
         if len(values) > 1:

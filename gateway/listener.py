@@ -2,10 +2,10 @@
 
 import asyncio
 import signal
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.app import Gateway
 from gateway.client import RequestTimeout
@@ -56,7 +56,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's name)
-        self._refuse(problems.BadRequest("This is not HTTP/1.1 as we read it."))
+        self._refuse(problems.BadRequest("These bytes are no request."))
 
     def _expect_head(self) -> None:
         self._is_in_head = True
@@ -73,11 +73,19 @@ class PatientProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing():
             return
+        can_be_told = self._can_be_told
         self._expect_nothing()
-        is_answering = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
-        if not is_answering:
+        if can_be_told:
             self.transport.write(_raw_answer(problem))
         self.transport.close()
+
+    @property
+    def _can_be_told(self) -> bool:
+        """Whether nobody could take what we write now for (a part of) the answer to an earlier request."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            return True
+        return not (self._is_in_head or self.pipeline or cycle.response_started)
 
 
 def _raw_answer(problem: Problem) -> bytes:

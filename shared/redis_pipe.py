@@ -39,6 +39,7 @@ class RedisPipe:
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._was_tried = False
+        self._is_known_down = False
 
     async def execute(self, *command: Argument) -> Any:
         """The reply. Raises RedisDown, hiredis.ReplyError for an answer that is an error."""
@@ -77,9 +78,12 @@ class RedisPipe:
                 wire = await self._opened()
                 await self._introduce(wire)
         except (OSError, TimeoutError, RedisDown, hiredis.ReplyError) as error:
-            log.warning("redis_unreachable", error=type(error).__name__)
+            if not self._is_known_down:
+                log.warning("redis_unreachable", error=type(error).__name__)
+            self._is_known_down = True
         else:
             self._wire = wire
+            self._is_known_down = False
         finally:
             self._was_tried = True
 
