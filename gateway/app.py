@@ -124,9 +124,11 @@ def _routes(redis: RedisPipe, upstreams: dict[str, Upstream]) -> Router:
 
     @get("/health/ready")
     async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
-        is_ready = await redis.is_ready() and not request.app.state.get("draining")
-        circuits = {upstream.service: not upstream.breaker.is_open for upstream in upstreams.values()}
-        return Response({"redis": await redis.is_ready(), **circuits}, status_code=200 if is_ready else 503)
+        # A gateway out of rotation helps no upstream: they are told, Redis and ourselves decide.
+        has_redis = await redis.is_ready()
+        is_ready = has_redis and not request.app.state.get("draining")
+        found = {"redis": has_redis, **{upstream.service: upstream.seems_well for upstream in upstreams.values()}}
+        return Response(found, status_code=200 if is_ready else 503)
 
     @get("/metrics", sync_to_thread=False)
     def metrics() -> Response[bytes]:

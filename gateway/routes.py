@@ -97,6 +97,8 @@ class Contract:
         self.service = service
         self.document: Mapping[str, Any] | None = None
         self.operations: Operations | None = None
+        self.is_readable = True
+        """Whether the last attempt to fetch it succeeded."""
         self._pool = pool
         self._fresh_s = fresh_s
         self._fetch_after = 0.0
@@ -120,8 +122,10 @@ class Contract:
             document = await self._fetched()
             self.operations = Operations(document)
             self.document = document
+            self.is_readable = True
             self._fetch_after = time.monotonic() + self._fresh_s
         except (UpstreamError, msgspec.DecodeError, AttributeError, TypeError) as error:
+            self.is_readable = False
             self._fetch_after = time.monotonic() + TRY_AGAIN_S
             log.warning("contract_unreadable", upstream=self.service, error=type(error).__name__)
 

@@ -49,6 +49,10 @@ class Upstream:
         self.contract = Contract(service, self.pool, fresh_s=settings.contract_fresh_s)
         self._uploads_left = max(1, settings.upstream_connections // 4)
 
+    @property
+    def seems_well(self) -> bool:
+        return self.contract.is_readable and not self.breaker.is_open
+
     async def operations(self) -> Operations:
         """Raises Unavailable when the service has never told what it can do."""
         operations = await self.contract.loaded()

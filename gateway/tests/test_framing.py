@@ -1,39 +1,18 @@
 """Requests that two readers could take for different ones, sent byte by byte."""
 
-import asyncio
 import json
-from urllib.parse import urlsplit
 
 import pytest
 
 from gateway.settings import Settings
 from gateway.tests.conftest import SettingsOf
-from gateway.tests.upstreams import Service, gateway
+from gateway.tests.upstreams import Service, gateway, sent
 from shared.testing.tokens import Tokens
 
 GET = b"GET /api/v1/students HTTP/1.1\r\nHost: g\r\n"
 POST = b"POST /api/v1/students HTTP/1.1\r\nHost: g\r\n"
 HIDDEN = b"GET /api/v1/students?smuggled=1 HTTP/1.1\r\nHost: g\r\n\r\n"
 CHUNKED_END = b"0\r\n\r\n"
-
-
-async def sent(url: str, *parts: bytes, timeout_s: float = 3.0) -> bytes:
-    """Everything that comes back until the gateway closes, or falls silent."""
-    parsed = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parsed.hostname, parsed.port)
-    received = b""
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.02)
-        async with asyncio.timeout(timeout_s):
-            while part := await reader.read(65536):
-                received += part
-    except (TimeoutError, ConnectionResetError):
-        pass
-    writer.close()
-    return received
 
 
 AMBIGUOUS = {

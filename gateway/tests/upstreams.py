@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
@@ -105,3 +106,22 @@ async def running(server: uvicorn.Server) -> AsyncGenerator[str]:
 async def gateway(settings: Settings, verifier: Verifier) -> AsyncGenerator[str]:
     async with running(server_of(create_app(settings, verifier), settings)) as url:
         yield url
+
+
+async def sent(url: str, *parts: bytes, timeout_s: float = 3.0) -> bytes:
+    """Everything that comes back until the gateway closes, or falls silent."""
+    parsed = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parsed.hostname, parsed.port)
+    received = b""
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(timeout_s):
+            while part := await reader.read(65536):
+                received += part
+    except (TimeoutError, ConnectionResetError):
+        pass
+    writer.close()
+    return received
