@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any, Final
 
 from gateway.settings import Settings
@@ -96,7 +97,7 @@ def _check_path(raw_path: bytes, query: bytes) -> None:
 
 def _check_framing(headers: HeaderList, http_version: str) -> None:
     if http_version not in {"1.0", "1.1"}:
-        raise AmbiguousFraming("HTTP/1.1 is spoken here.")
+        raise AmbiguousFraming("Only 1.0 and 1.1 are spoken here.")
     found = {name: [value for field, value in headers if field == name] for name in ONCE}
     for name, values in found.items():
         if len(values) > 1:
@@ -161,7 +162,16 @@ def client_address(scope: Any, trusted_hops: int) -> str:
         return peer
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     seen = [address.strip() for address in ",".join(values).split(",") if address.strip()]
-    return seen[-trusted_hops] if len(seen) >= trusted_hops else peer
+    told = seen[-trusted_hops] if len(seen) >= trusted_hops else ""
+    return told if _is_address(told) else peer
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
