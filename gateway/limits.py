@@ -8,6 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha1
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -153,6 +154,7 @@ class LocalLimiter:
             self._arrivals.popitem(last=False)
 
 
+@lru_cache(maxsize=10_000)
 def network_of(address: str) -> str:
     """Whom an address counts as: a household or a school has a whole /64 of IPv6 to choose from."""
     try:

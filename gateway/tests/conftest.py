@@ -32,7 +32,7 @@ async def clean_redis(stack: Stack) -> AsyncGenerator[redis.asyncio.Redis]:
 
 
 @pytest.fixture
-def settings_of(stack: Stack, service_url: str) -> SettingsOf:
+def settings_of(stack: Stack, service_url: str, clean_redis: redis.asyncio.Redis) -> SettingsOf:
     """Settings with the one service behind all prefixes; `overrides` are fields by name."""
 
     def made(**overrides: object) -> Settings:
