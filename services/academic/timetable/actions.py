@@ -47,17 +47,21 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     """Make the lessons of a school follow its classes, terms, bell schedule, holidays and teachers.
 
-    Left alone: what has begun with a teacher, what has a register, what was made or changed by hand. Doing it again
-    changes nothing. Clashes do not stop it; they are kept and listed.
+    Left alone: what has a register, what was made or changed by hand, and, from the first register on, what has
+    begun; until then the school is still being set up, and its days so far follow too. Doing it again changes
+    nothing. Clashes do not stop it; they are kept and listed.
     """
     await queries.lock_timetable(tx, school_id=school_id)
     existing = await queries.lessons(tx, school_id=school_id)
-    kept = [row for row in existing if is_settled(row, now)]
+    in_use = any(row.has_register for row in existing)
+    today = await calendar.today(tx, school_id=school_id)
+    kept = [row for row in existing if is_settled(row, now=now, today=today, in_use=in_use)]
     plan = rules.plan(
         await school_of(tx, school_id),
         await classes_of(tx, school_id),
         kept=[as_planned(row) for row in kept if not row.is_cancelled],
         settled={(row.class_id, row.day, row.period) for row in kept},
+        since=today if in_use else None,
     )
     added, removed = changes(plan, existing, {row.id for row in kept})
     await queries.remove_lessons(tx, school_id=school_id, ids=removed)
@@ -69,10 +73,12 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     return planned
 
 
-def is_settled(row: LessonRow, now: datetime) -> bool:
-    """Whether planning leaves a lesson alone."""
-    has_begun = row.starts_at <= now and bool(row.teacher_ids)
-    return has_begun or row.has_register or row.origin == "manual"
+def is_settled(row: LessonRow, *, now: datetime, today: date, in_use: bool) -> bool:
+    """Whether planning leaves a lesson alone. One of today that began with no teacher may still get one."""
+    if row.has_register or row.origin == "manual":
+        return True
+    has_begun = row.day < today or (row.starts_at <= now and bool(row.teacher_ids))
+    return in_use and has_begun
 
 
 def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple[list[LessonRow], list[UUID]]:

@@ -54,19 +54,20 @@ def plan(
     *,
     kept: Iterable[PlannedLesson] = (),
     settled: Collection[Slot] = (),
+    since: date | None = None,
 ) -> Plan:
     """The lessons that `classes` ask for, each teacher, room and class at one at a time.
 
-    What is `kept` (past, registered or made by hand) comes first; `settled` slots are not planned again. Among the
-    wanted the earlier title wins, so that the same data always give the same plan. What cannot be is told as a
-    clash, once for each lesson.
+    What is `kept` (begun, registered or made by hand) comes first; `settled` slots are not planned again, nor days
+    before `since`. Among the wanted the earlier title wins, so that the same data always give the same plan. What
+    cannot be is told as a clash, once for each lesson.
     """
     diary = Diary(kept)
     ordered = sorted(classes, key=lambda each: (each.title, each.class_id))
     lessons: list[PlannedLesson] = []
     clashes: list[Clash] = []
     for lesson in (lesson for each in ordered for lesson in lessons_of(school, each)):
-        if (lesson.class_id, lesson.day, lesson.period) in settled:
+        if (lesson.class_id, lesson.day, lesson.period) in settled or (since and lesson.day < since):
             continue
         clash = diary.clash_of(lesson)
         if clash is None:
