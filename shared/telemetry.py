@@ -50,6 +50,9 @@ class JsonLinesExporter(SpanExporter):
 
 
 def set_up_tracing(service: str, settings: ProcessSettings) -> None:
+    """Once per process: an API and a worker that share one share the exporter too."""
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        return
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     if settings.otel_exporter_otlp_endpoint:
         endpoint = settings.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"

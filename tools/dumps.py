@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import importlib
 import json
 import re
@@ -88,7 +89,8 @@ def schemas() -> Files:
             prepare_database(postgres.admin_url, DATABASE, roles)
             for name in SERVICE_NAMES:
                 url = postgres.url(f"{name}_owner", "schema", DATABASE)
-                migrate(name, owner_url=url)
+                with contextlib.redirect_stdout(None):
+                    migrate(name, owner_url=url)
                 yield ROOT / "services" / name / "schema.sql", schema_text(name, url)
         finally:
             postgres.stop()

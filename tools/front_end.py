@@ -4,17 +4,17 @@ import email
 import email.policy
 import re
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 T = TypeVar("T")
 
-CODE = re.compile(r"^Code: (\S+)$", re.MULTILINE)
+CODE = re.compile(r"^Code: (\S+)\s*$", re.MULTILINE)
 
 
 class Refused(Exception):
@@ -60,20 +60,12 @@ class Mailbox:
 
 
 class Visitor:
-    """Somebody at the gateway, signed in or not. Use as a context manager."""
+    """Somebody at the gateway, signed in or not; one that is forgotten hangs up."""
 
     def __init__(self, gateway_url: str) -> None:
-        self._gateway_url = gateway_url
         self._http = httpx.Client(base_url=f"{gateway_url}/api/v1", timeout=60, trust_env=False)
         self.signed_in: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+        weakref.finalize(self, self._http.close)
 
     def sign_in(self, address: str, password: str) -> Self:
         return self.carry(self.post("/auth/sign-in", email=address, password=password))
@@ -82,9 +74,13 @@ class Visitor:
         """Come in by an invite."""
         return self.carry(self.post("/auth/invites/accept", code=code, password=password))
 
-    def switch(self, school_name: str) -> Self:
-        """Take a token for another of one's schools."""
-        wanted = next(each for each in self.signed_in["memberships"] if each["school_name"] == school_name)
+    def choose(self, *, school: str | None = None, role: str | None = None) -> Self:
+        """Take a token for another of one's schools or roles."""
+        wanted = next(
+            each
+            for each in self.signed_in["memberships"]
+            if school in {None, each["school_name"]} and role in {None, each["role"]}
+        )
         return self.carry(self.signed_in | self.post("/auth/switch", membership_id=wanted["membership_id"]))
 
     def carry(self, signed_in: dict[str, Any]) -> Self:
