@@ -1,0 +1,83 @@
+"""A small district whose term is now, with people of its own."""
+
+import io
+import zipfile
+from datetime import date, timedelta
+
+TEACHER = "tess.teacher@school.example"
+SECOND_TEACHER = "ted.teacher@school.example"
+STUDENT = "ada.ash@school.example"
+SCHOOLS = ("North School", "South School")
+
+
+def district_zip(today: date) -> bytes:
+    """Two schools; at each a teacher, a class that meets in periods 1 and 2, and three students."""
+    first, last = today - timedelta(days=30), today + timedelta(days=30)
+    files = {
+        "manifest.csv": ["propertyName,value", "manifest.version,1.0", "oneroster.version,1.1"]
+        + [f"file.{name},bulk" for name in ("academicSessions", "classes", "courses", "enrollments", "orgs", "users")],
+        "orgs.csv": [
+            "sourcedId,name,type,identifier,parentSourcedId",
+            "district,Riverside,district,,",
+            f"north,{SCHOOLS[0]},school,,district",
+            f"south,{SCHOOLS[1]},school,,district",
+        ],
+        "academicSessions.csv": [
+            "sourcedId,title,type,startDate,endDate,parentSourcedId,schoolYear",
+            f"year,This year,schoolYear,{first},{last},,{last.year}",
+            f"term,This term,term,{first},{last},year,{last.year}",
+        ],
+        "courses.csv": ["sourcedId,title,courseCode,orgSourcedId", "maths,Maths,M,district"],
+        "classes.csv": [
+            "sourcedId,title,courseSourcedId,classType,location,schoolSourcedId,termSourcedIds,periods",
+            'north-maths,Maths North,maths,scheduled,Room 1,north,term,"1,2"',
+            'south-maths,Maths South,maths,scheduled,Room 1,south,term,"1,2"',
+        ],
+        "users.csv": [
+            "sourcedId,enabledUser,orgSourcedIds,role,username,givenName,familyName,email",
+            f"tess,true,north,teacher,x,Tess,Teacher,{TEACHER}",
+            f"ted,true,south,teacher,x,Ted,Teacher,{SECOND_TEACHER}",
+            f"ada,true,north,student,x,Ada,Ash,{STUDENT}",
+            "ben,true,north,student,x,Ben,Ash,",
+            "cy,true,north,student,x,Cy,Cole,",
+            "dot,true,south,student,x,Dot,Ash,",
+            "eve,true,south,student,x,Eve,Elm,",
+        ],
+        "enrollments.csv": [
+            "sourcedId,classSourcedId,schoolSourcedId,userSourcedId,role,primary,beginDate,endDate",
+            *(
+                f"{person}-maths,{school}-maths,{school},{person},{role},,,"
+                for school, person, role in (
+                    ("north", "tess", "teacher"),
+                    ("south", "ted", "teacher"),
+                    ("north", "ada", "student"),
+                    ("north", "ben", "student"),
+                    ("north", "cy", "student"),
+                    ("south", "dot", "student"),
+                    ("south", "eve", "student"),
+                )
+            ),
+        ],
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, lines in files.items():
+            archive.writestr(name, "\n".join(lines) + "\n")
+    return packed.getvalue()
+
+
+COLUMNS = "student_sourced_id,given_name,family_name,guardian_email,relation,receives_alerts"
+GUARDIAN = "gil.ash@family.example"
+"""Of Ada and Ben in the north and of Dot in the south."""
+QUIET_GUARDIAN = "quinn.ash@family.example"
+"""Of Ada too, and wants no alerts."""
+GUARDIANS = {
+    SCHOOLS[0]: f"""{COLUMNS}
+ada,Gil,Ash,{GUARDIAN},parent,yes
+ben,Gil,Ash,{GUARDIAN},parent,yes
+ada,Quinn,Ash,{QUIET_GUARDIAN},parent,no
+cy,Tess,Teacher,{TEACHER},mother,yes
+""",
+    SCHOOLS[1]: f"{COLUMNS}\ndot,Gil,Ash,{GUARDIAN},parent,yes\n",
+}
+"""Tess teaches Cy, and is Cy's mother: a login with two roles."""
