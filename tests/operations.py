@@ -125,7 +125,7 @@ def _text(schema: Any, ids: Mapping[str, Any], name: str) -> str:
             return str(today)
         case "date-time":
             return clock.now().isoformat()
-        case "time":
+        case "time-local":
             return {"ends_at": "11:45:00"}.get(name, "11:00:00")
         case _:
             pattern, longest = schema.get("pattern", ""), schema.get("maxLength", 1000)

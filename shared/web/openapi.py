@@ -32,9 +32,9 @@ PROBLEM_SCHEMA: dict[str, object] = {
 
 def openapi_document(app: Litestar) -> dict[str, Any]:
     """The document as plain data, with problems and security declared on each operation."""
-    # Litestar says that a time of day is a duration; the house sends no durations.
-    derived = msgspec.json.encode(app.openapi_schema.to_schema()).replace(b'"format":"duration"', b'"format":"time"')
-    document: dict[str, Any] = msgspec.json.decode(derived)
+    # Litestar says that a local time of day is a duration; the house sends no durations.
+    derived = msgspec.json.encode(app.openapi_schema.to_schema())
+    document: dict[str, Any] = msgspec.json.decode(derived.replace(b'"format":"duration"', b'"format":"time-local"'))
     components = document.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}

@@ -13,6 +13,9 @@ from litestar.params import JSONBody
 from shared.identity import Role
 from shared.testing.stack import SERVICES, Stack
 from shared.testing.tokens import Tokens
+from shared.web import openapi_document
+from shared.web.app import litestar_of
+from tests.contracts.explorer import Explorer
 from tests.contracts.hostile import JSON, Hostile, faults, honest_request, sent, spoilt
 from tests.operations import Operation
 from tests.whole_house import FilledSchool, House, open_house
@@ -101,6 +104,20 @@ async def test_no_hostile_request_is_answered_with_a_5xx(house: House, school: F
         told += await Attack(school, operation).run()
 
     assert not told
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_answer_is_one_that_is_declared(house: House, school: FilledSchool, service: str) -> None:
+    part = house.services[service]
+    explorer, told = Explorer(openapi_document(litestar_of(part.app)), part.client), list[str]()
+    for operation in part.operations:
+        path = honest_request(operation, school.values()).path
+        for role, headers in await callers(operation, school):
+            sent_count, faults_found = await explorer.explore(operation.operation_id, path=path, headers=headers)
+            told += [f"as {role}: {fault}" for fault in faults_found]
+            assert sent_count
+
+    assert not told, "\n\n".join(told[:10])
 
 
 async def test_control_a_stock_application_is_found_out() -> None:
