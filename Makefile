@@ -14,7 +14,7 @@ run: .venv/run-stamp ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python -m tools.launch
 
 test: setup ## Run all tests (T=path/to/test.py for some)
-	$(BIN)/pytest -n 2 $(T)
+	$(BIN)/pytest -n 2 --dist loadgroup $(T)
 
 check: setup ## Lint, types, import rules, migrations, spelling, generated files
 	$(BIN)/ruff check $(or $(T),.)

@@ -11,7 +11,7 @@ SCHOOLS = ("North School", "South School")
 
 
 def district_zip(today: date) -> bytes:
-    """Two schools; at each a teacher, a class that meets in periods 1 and 2, and three students."""
+    """Two schools; at each a teacher, a class that meets in periods 1 and 2, and its students."""
     first, last = today - timedelta(days=30), today + timedelta(days=30)
     files = {
         "manifest.csv": ["propertyName,value", "manifest.version,1.0", "oneroster.version,1.1"]
@@ -40,6 +40,8 @@ def district_zip(today: date) -> bytes:
             f"ada,true,north,student,x,Ada,Ash,{STUDENT}",
             "ben,true,north,student,x,Ben,Ash,",
             "cy,true,north,student,x,Cy,Cole,",
+            "fay,true,north,student,x,Fay,Ash,",
+            "gus,true,north,student,x,Gus,Ash,",
             "dot,true,south,student,x,Dot,Ash,",
             "eve,true,south,student,x,Eve,Elm,",
         ],
@@ -53,6 +55,8 @@ def district_zip(today: date) -> bytes:
                     ("north", "ada", "student"),
                     ("north", "ben", "student"),
                     ("north", "cy", "student"),
+                    ("north", "fay", "student"),
+                    ("north", "gus", "student"),
                     ("south", "dot", "student"),
                     ("south", "eve", "student"),
                 )
@@ -68,13 +72,15 @@ def district_zip(today: date) -> bytes:
 
 COLUMNS = "student_sourced_id,given_name,family_name,guardian_email,relation,receives_alerts"
 GUARDIAN = "gil.ash@family.example"
-"""Of Ada and Ben in the north and of Dot in the south."""
+"""Of Ada, Ben, Fay and Gus in the north and of Dot in the south."""
 QUIET_GUARDIAN = "quinn.ash@family.example"
 """Of Ada too, and wants no alerts."""
 GUARDIANS = {
     SCHOOLS[0]: f"""{COLUMNS}
 ada,Gil,Ash,{GUARDIAN},parent,yes
 ben,Gil,Ash,{GUARDIAN},parent,yes
+fay,Gil,Ash,{GUARDIAN},parent,yes
+gus,Gil,Ash,{GUARDIAN},parent,yes
 ada,Quinn,Ash,{QUIET_GUARDIAN},parent,no
 cy,Tess,Teacher,{TEACHER},mother,yes
 """,
