@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 from psycopg import OperationalError
 
 from shared.bus import Bus, BusError, Outgoing
+from shared.cancellation import stop_if_cancelled
 from shared.database import Database
 from shared.problems import Unavailable
 
@@ -115,6 +116,7 @@ class Relay:
     async def _publish(self) -> None:
         pause_s = 0.1
         while True:
+            stop_if_cancelled()
             self._called.clear()
             try:
                 published = await self.publish_batch()
@@ -126,11 +128,13 @@ class Relay:
             pause_s = 0.1
             if not published:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._called.wait(), SWEEP_S)
+                    async with asyncio.timeout(SWEEP_S):
+                        await self._called.wait()
 
     async def _listen(self) -> None:
         """Wake the publisher at each commit that holds an event; the sweep covers the time without a connection."""
         while True:
+            stop_if_cancelled()
             with suppress(OperationalError, Unavailable):
                 async with self._database.listen("outbox") as notifications:
                     async for _ in notifications:

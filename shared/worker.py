@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from shared import telemetry
 from shared.bus import BusError, Outcome, bus_at
+from shared.cancellation import stop_if_cancelled
 from shared.contracts.envelope import Envelope, event_type
 from shared.database import Database, Tx
 from shared.relay import Relay
@@ -132,6 +133,7 @@ class Worker:
 
     async def _consume(self) -> None:
         while True:
+            stop_if_cancelled()
             try:
                 await self.bus.consume(self.name, list(self._reactions), self.handle)
             except BusError as error:
@@ -141,6 +143,7 @@ class Worker:
 
 async def _repeat(task: Task) -> None:
     while True:
+        stop_if_cancelled()
         more: object = False
         try:
             more = await task.run()

@@ -14,6 +14,7 @@ import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus import BusError, DeadLetter, Handle, Outcome, Outgoing
+from shared.cancellation import stop_if_cancelled
 from shared.ids import new_id
 
 EVENTS = "homeroom:events"
@@ -95,6 +96,7 @@ class ValkeyBus:
                 tasks.create_task(self._move_due(queue))
                 tasks.create_task(self._take_over(queue, set(types), handle, running))
                 while True:
+                    stop_if_cancelled()
                     found = await self._redis.xreadgroup(
                         queue, self._consumer, {EVENTS: ">", again: ">"}, count=BATCH, block=BLOCK_MS
                     )
@@ -162,6 +164,7 @@ class ValkeyBus:
     async def _move_due(self, queue: str) -> None:
         while True:
             moved = await self._redis.eval(MOVE_DUE, 2, _key(queue, "later"), _key(queue, "again"), time.time())
+            stop_if_cancelled()
             await asyncio.sleep(0 if moved else 0.1)
 
     async def _take_over(self, queue: str, types: set[str], handle: Handle, running: asyncio.Semaphore) -> None:
@@ -172,6 +175,7 @@ class ValkeyBus:
                 for entry_id, message in entries:
                     await running.acquire()
                     await self._work(queue, stream, entry_id, message, types, handle, running)
+            stop_if_cancelled()
             await asyncio.sleep(LEASE_MS / 5000)
 
 

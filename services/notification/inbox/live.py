@@ -14,6 +14,7 @@ import redis.asyncio
 import structlog
 from redis.exceptions import RedisError
 
+from shared.cancellation import stop_if_cancelled
 from shared.database import Tx
 
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ class Streams:
 
     async def _listen(self) -> None:
         while True:
+            stop_if_cancelled()
             try:
                 async with self._redis.pubsub() as subscription:
                     await subscription.psubscribe(f"{PREFIX}*")
@@ -99,6 +101,7 @@ class Streams:
 
     async def _dispatch(self, subscription: Any) -> None:
         while True:
+            stop_if_cancelled()
             message = await subscription.get_message(timeout=RECONNECT_S)
             match message:
                 case {"type": "psubscribe"}:
