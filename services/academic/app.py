@@ -5,6 +5,7 @@ from litestar.di import Provide
 from services.academic.access import PERMISSIONS
 from services.academic.attendance import routes as attendance
 from services.academic.classes import routes as classes
+from services.academic.enrolments import routes as enrolments
 from services.academic.guardians import routes as guardians
 from services.academic.imports import routes as imports
 from services.academic.people import routes as people
@@ -24,6 +25,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
             people.router,
             guardians.router,
             classes.router,
+            enrolments.router,
             timetable.router,
             attendance.router,
             imports.router,

@@ -1,22 +1,13 @@
-"""Classes and their members: each change tells the others the class as it now is, and plans its lessons anew."""
+"""Classes: each change, of their members too, tells the others the class as it now is, and plans its lessons anew."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
-from psycopg.errors import ExclusionViolation, ForeignKeyViolation
+from psycopg.errors import ForeignKeyViolation
 
-from services.academic.classes import queries, rules
-from services.academic.classes.schemas import (
-    Enrolment,
-    EnrolmentEnd,
-    ImportedClass,
-    ImportedCourse,
-    ImportedEnrolment,
-    NewClass,
-    NewEnrolment,
-    SchoolClass,
-)
+from services.academic.classes import queries
+from services.academic.classes.schemas import ImportedClass, ImportedCourse, NewClass, SchoolClass
 from services.academic.timetable.actions import plan_school
 from shared.contracts.academic import ClassChanged
 from shared.database import Database, Tx
@@ -40,62 +31,17 @@ async def add_class(database: Database, school_id: UUID, new: NewClass, *, now: 
     return found[0]
 
 
-async def enrol(database: Database, school_id: UUID, new: NewEnrolment, *, now: datetime) -> Enrolment:
-    """Raises NotFound for a class or person not of the school, SpellsOverlap, EnrolmentEndsBeforeStart."""
-    rules.require_order(new.starts_on, new.ends_on)
-    enrolment_id = new_id()
-    async with database.transaction(school_id=school_id) as tx:
-        try:
-            await queries.add_enrolment(tx, school_id=school_id, enrolment_id=enrolment_id, new=new)
-        except ForeignKeyViolation:
-            raise NotFound("There is no such class or person.") from None
-        except ExclusionViolation:
-            raise rules.SpellsOverlap("End the other enrolment first.") from None
-        await tell_of_classes(tx, school_id, {new.class_id}, now=now)
-        return await _enrolment(tx, school_id, new.class_id, enrolment_id)
-
-
-async def end_enrolment(
-    database: Database, school_id: UUID, enrolment_id: UUID, end: EnrolmentEnd, *, now: datetime
-) -> Enrolment:
-    """Marks that were made while the person was in the class stay. Raises NotFound, EnrolmentEndsBeforeStart."""
-    async with database.transaction(school_id=school_id) as tx:
-        spell = await queries.enrolment(tx, school_id=school_id, enrolment_id=enrolment_id)
-        if spell is None:
-            raise NotFound
-        rules.require_order(spell.starts_on, end.ends_on)
-        try:
-            await queries.end_enrolment(tx, school_id=school_id, enrolment_id=enrolment_id, ends_on=end.ends_on)
-        except ExclusionViolation:
-            raise rules.SpellsOverlap("The person comes back to this class before that.") from None
-        await tell_of_classes(tx, school_id, {spell.class_id}, now=now)
-        return await _enrolment(tx, school_id, spell.class_id, enrolment_id)
-
-
-async def _enrolment(tx: Tx, school_id: UUID, class_id: UUID, enrolment_id: UUID) -> Enrolment:
-    found = await queries.enrolments(tx, school_id=school_id, class_id=class_id, enrolment_id=enrolment_id)
-    return found[0]
-
-
 async def import_classes(
     tx: Tx,
     school_id: UUID,
     *,
     courses: Sequence[ImportedCourse],
     classes: Sequence[ImportedClass],
-    enrolments: Sequence[ImportedEnrolment],
     gone_classes: Sequence[str],
-    gone_enrolments: Sequence[str],
-    day: date,
-    now: datetime,
-) -> None:
-    """Make a school's classes and their members those of another system. People and sessions are there already."""
+) -> set[UUID]:
+    """Make a school's courses and classes those of another system; the classes that changed are still to be told."""
     await queries.import_courses(tx, school_id=school_id, courses=courses)
-    changed = await queries.import_classes(tx, school_id=school_id, classes=classes, gone=gone_classes)
-    in_members = await queries.import_enrolments(
-        tx, school_id=school_id, enrolments=enrolments, gone=gone_enrolments, day=day
-    )
-    await tell_of_classes(tx, school_id, changed | in_members, now=now)
+    return await queries.import_classes(tx, school_id=school_id, classes=classes, gone=gone_classes)
 
 
 async def tell_of_classes(tx: Tx, school_id: UUID, class_ids: set[UUID], *, now: datetime) -> None:

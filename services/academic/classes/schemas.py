@@ -1,6 +1,5 @@
-"""Courses, the classes that meet for them, and who belongs to a class from when to when."""
+"""Courses, and the classes that meet for them."""
 
-from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,7 +8,6 @@ import msgspec
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Period = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
 ClassKind = Literal["scheduled", "homeroom"]
-MemberRole = Literal["student", "teacher"]
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,34 +41,6 @@ class NewClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     academic_session_ids: Annotated[list[UUID], msgspec.Meta(min_length=1, max_length=20)]
 
 
-class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
-    """A spell of one person in one class, both days included; it is ended, never deleted."""
-
-    id: UUID
-    class_id: UUID
-    role: MemberRole
-    person_id: UUID
-    given_name: str
-    family_name: str
-    is_primary: bool
-    starts_on: date
-    ends_on: date | None
-
-
-class NewEnrolment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    class_id: UUID
-    role: MemberRole
-    person_id: UUID
-    is_primary: bool = False
-    starts_on: date
-    ends_on: date | None = None
-
-
-class EnrolmentEnd(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    ends_on: date
-    """The last day in the class, included."""
-
-
 class ImportedCourse(msgspec.Struct, frozen=True, kw_only=True):
     sourced_id: str
     title: str
@@ -85,13 +55,3 @@ class ImportedClass(msgspec.Struct, frozen=True, kw_only=True):
     periods: tuple[str, ...]
     room: str | None
     term_sourced_ids: tuple[str, ...]
-
-
-class ImportedEnrolment(msgspec.Struct, frozen=True, kw_only=True):
-    sourced_id: str
-    class_sourced_id: str
-    person_sourced_id: str
-    role: MemberRole
-    is_primary: bool
-    starts_on: date
-    ends_on: date | None

@@ -21,6 +21,8 @@ from services.academic.calendar import queries as calendar
 from services.academic.calendar.actions import save_calendar, save_school
 from services.academic.classes import queries as classes
 from services.academic.classes.actions import import_classes
+from services.academic.enrolments import queries as enrolments
+from services.academic.enrolments.actions import import_enrolments
 from services.academic.imports import queries, rules
 from services.academic.imports.actions import object_key
 from services.academic.imports.schemas import (
@@ -216,7 +218,7 @@ async def present_of(reader: Reader, school_id: UUID) -> SchoolRoster:
         classes={each.sourced_id: each for each in await classes.present_classes(reader, school_id=school_id)},
         students={each.sourced_id: each for each in await people.present_students(reader, school_id=school_id)},
         teachers={each.sourced_id: each for each in await people.present_teachers(reader, school_id=school_id)},
-        enrolments={each.sourced_id: each for each in await classes.present_enrolments(reader, school_id=school_id)},
+        enrolments={each.sourced_id: each for each in await enrolments.present_enrolments(reader, school_id=school_id)},
     )
 
 
@@ -280,14 +282,19 @@ async def _apply_school(tx: Tx, school_id: UUID, name: str, wanted: SchoolRoster
     await import_teachers(
         tx, school_id, list(wanted.teachers.values()), left=sorted(present.teachers.keys() - wanted.teachers.keys())
     )
-    await import_classes(
+    changed = await import_classes(
         tx,
         school_id,
         courses=list(wanted.courses.values()),
         classes=list(wanted.classes.values()),
-        enrolments=list(wanted.enrolments.values()),
         gone_classes=sorted(present.classes.keys() - wanted.classes.keys()),
-        gone_enrolments=rules.gone_enrolments(wanted, present, day=today),
+    )
+    await import_enrolments(
+        tx,
+        school_id,
+        list(wanted.enrolments.values()),
+        gone=rules.gone_enrolments(wanted, present, day=today),
+        changed_classes=changed,
         day=today,
         now=now,
     )

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from services.academic.classes.schemas import ImportedClass, ImportedCourse, ImportedEnrolment
+from services.academic.classes.schemas import ImportedClass, ImportedCourse
+from services.academic.enrolments.schemas import ImportedEnrolment
 from services.academic.imports.schemas import Counts, Diff, KnownSession, SchoolRoster, Totals, Vanished
 from services.academic.people.schemas import ImportedPerson
 from services.academic.roster.schemas import Person, Roster

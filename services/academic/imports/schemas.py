@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.academic.classes.schemas import ImportedClass, ImportedCourse, ImportedEnrolment
+from services.academic.classes.schemas import ImportedClass, ImportedCourse
+from services.academic.enrolments.schemas import ImportedEnrolment
 from services.academic.people.schemas import ImportedPerson
 from services.academic.roster.schemas import Note, RowError
 

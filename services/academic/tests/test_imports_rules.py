@@ -5,7 +5,7 @@ from datetime import date
 import msgspec
 import pytest
 
-from services.academic.classes.schemas import ImportedEnrolment
+from services.academic.enrolments.schemas import ImportedEnrolment
 from services.academic.imports import rules
 from services.academic.imports.schemas import Counts, SchoolRoster
 from services.academic.people.schemas import ImportedPerson

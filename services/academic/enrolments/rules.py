@@ -1,4 +1,4 @@
-"""What may be said of a class and its members."""
+"""What may be said of a person's spells in a class."""
 
 from datetime import date
 
