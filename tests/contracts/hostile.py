@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -15,6 +16,7 @@ from tests.operations import VERSION, Operation, honest, places, with_value
 
 PROBLEM: Final = "application/problem+json"
 JSON: Final = {"Content-Type": "application/json"}
+CODE: Final = re.compile(r"Traceback|File \\?\"|/\w+\.py\b")
 DEEP: Final = (1_000, 100_000)
 HOLE: Final = "the hole in which something hostile is put"
 
@@ -309,7 +311,7 @@ def faults(answer: httpx.Response) -> list[str]:
     """Everything that an answer must not be, whatever was asked."""
     text = answer.text
     found = [f"answers {answer.status_code}"] if answer.status_code >= 500 else []
-    if "Traceback" in text or 'File "' in text or ".py" in text:
+    if CODE.search(text):
         found.append("shows its code")
     if answer.status_code >= 400:
         found += _problem_faults(answer)
