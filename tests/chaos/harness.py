@@ -12,12 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import psutil
+import redis
 
-from tools.embedded.processes import Process, Server
+from tools.embedded.processes import Process
 from tools.embedded.rabbitmq import EmbeddedRabbitMQ, is_installed
 from tools.embedded.valkey import EmbeddedValkey
 
@@ -47,11 +48,10 @@ class Broker:
 
     def __init__(self, transport: str, directory: Path) -> None:
         self.kills = 0
-        self._server: Server = EmbeddedRabbitMQ(directory) if transport == "amqp" else EmbeddedValkey(directory)
+        self._server = EmbeddedRabbitMQ(directory) if transport == "amqp" else EmbeddedValkey(directory)
 
     @property
     def url(self) -> str:
-        assert isinstance(self._server, EmbeddedRabbitMQ | EmbeddedValkey)
         return self._server.url.replace("redis://", "valkey://")
 
     def start(self) -> None:
@@ -59,6 +59,14 @@ class Broker:
 
     def stop(self) -> None:
         self._server.stop()
+
+    def in_hand(self, queue: str) -> int:
+        """How many events a consumer has, or had when it was killed. RabbitMQ hands those to another at once."""
+        if isinstance(self._server, EmbeddedRabbitMQ):
+            return 0
+        with redis.Redis(port=self._server.port) as client:
+            pending: Any = client.xpending("homeroom:events", queue)
+            return pending["pending"]
 
     async def kill_at_random(self, times: int, dice: random.Random, *, apart_s: tuple[float, float]) -> None:
         for _ in range(times):
