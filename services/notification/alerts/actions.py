@@ -33,7 +33,7 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
     row = await queries.locked_alert(
         tx, school_id, student_id=event.student_id, day=event.day, changed_by=event.changed_by
     )
-    if version <= row.version:
+    if rules.is_stale(version, known=row.version):
         return
     school = await roster.school_settings(tx, school_id)
     after = rules.after_register(
@@ -57,40 +57,55 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
 async def release_due(database: Database, teller: Teller, settings: Settings) -> bool:
     """Tell guardians of absences whose grace period is over. True when there may be more.
 
-    One school's fault must not hold up the others: its alerts are looked at again later.
+    One alert's fault must not hold up the others: it alone is looked at again later.
     """
-    now = clock.now()
     async with database.transaction() as tx:
-        claimed = await queries.claim_due_alerts(tx, now=now, limit=BATCH)
+        claimed = await queries.claim_due_alerts(tx, now=clock.now(), limit=BATCH)
         for school_id, due in _by_school(claimed):
-            try:
-                async with tx.savepoint():
-                    await switch_school(tx, school_id)
-                    await _release(tx, teller, settings, school_id, due)
-            except Exception as error:  # noqa: BLE001 (whatever it is, see above)
-                log.error("alerts_postponed", school_id=str(school_id), error=type(error).__name__)  # noqa: TRY400
-                await queries.postpone_alerts(tx, due, until=now + POSTPONED)
+            await _release_or_postpone(tx, teller, settings, school_id, due)
     return len(claimed) == BATCH
+
+
+async def _release_or_postpone(
+    tx: Tx, teller: Teller, settings: Settings, school_id: UUID, due: Sequence[DueAlert]
+) -> None:
+    """All at once; should that fail, each by itself, so that the one at fault is found."""
+    try:
+        async with tx.savepoint():
+            await switch_school(tx, school_id)
+            await _release(tx, teller, settings, school_id, due)
+    except Exception as error:  # noqa: BLE001 (whatever it is, see `release_due`)
+        if len(due) > 1:
+            for each in due:
+                await _release_or_postpone(tx, teller, settings, school_id, [each])
+            return
+        log.error("alert_postponed", school_id=str(school_id), error=type(error).__name__)  # noqa: TRY400
+        await queries.postpone_alerts(tx, due, until=clock.now() + POSTPONED)
 
 
 async def _release(tx: Tx, teller: Teller, settings: Settings, school_id: UUID, due: Sequence[DueAlert]) -> None:
     school = await roster.school_settings(tx, school_id)
     rows = await queries.locked_alerts(tx, school_id, due)
-    recipients = await _recipients(tx, school_id, rows)
-    moved = [_after_grace(row, settings, school, recipients[row.student_id, row.day]) for row in rows]
-    await queries.save_alerts(tx, school_id, moved)
-    await queries.forget_alerts(tx, school_id, [row for row in moved if row.state != "pending"])
-    sent = [(row, recipients[row.student_id, row.day]) for row in moved if row.state == "sent"]
-    await teller.tell_alerts(tx, school_id, school, sent)
+    recipients = await _recipients(tx, school_id, school, rows)
+    moves = [(row, _after_grace(row, settings, school, recipients[row.student_id, row.day])) for row in rows]
+    await queries.save_alerts(tx, school_id, [after for _, after in moves])
+    await queries.forget_alerts(tx, school_id, [after for _, after in moves if after.state != "pending"])
+    told = [after for before, after in moves if rules.must_tell(before.alert, after.alert)]
+    untold = [after for before, after in moves if rules.is_untold(before.alert, after.alert)]
+    await teller.tell_alerts(tx, school_id, school, [(row, recipients[row.student_id, row.day]) for row in told])
+    await teller.record_untold(tx, school_id, untold)
 
 
-async def _recipients(tx: Tx, school_id: UUID, rows: Sequence[AlertRow]) -> dict[tuple[UUID, date], list[Recipient]]:
+async def _recipients(
+    tx: Tx, school_id: UUID, school: School, rows: Sequence[AlertRow]
+) -> dict[tuple[UUID, date], list[Recipient]]:
     found = await roster.alert_recipients(
         tx,
         school_id,
         student_ids=[row.student_id for row in rows],
         days=[row.day for row in rows],
         changed_by=[row.changed_by for row in rows],
+        today=clock.school_day(clock.now(), school.time_zone),
     )
     recipients: dict[tuple[UUID, date], list[Recipient]] = {(row.student_id, row.day): [] for row in rows}
     for each in found:

@@ -3,6 +3,8 @@
 none ──missed──► pending ──grace over──► sent ──explained──► corrected
 ▲                │    │                                        │
 └───explained────┘    └──too late, nobody to tell──► withheld  └──missed again──► pending, next episode
+
+What is withheld goes back to none when explained, and to pending when missed again while nobody was to be told.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -19,6 +21,9 @@ def after_register(alert: Alert, *, is_absent: bool, due_at: datetime) -> Alert:
             return Alert(state="pending", episode=alert.episode + (alert.state == "corrected"), due_at=due_at)
         case "pending", True:
             return Alert(state="pending", episode=alert.episode, due_at=min(due_at, alert.due_at or due_at))
+        case "withheld", True if alert.reason == "nobody_to_tell":
+            # Nobody knows; by now there may be somebody, or it was saved by another.
+            return Alert(state="pending", episode=alert.episode, due_at=due_at)
         case "pending" | "withheld", False:
             return Alert(state="none", episode=alert.episode)
         case "sent", False:
@@ -36,6 +41,21 @@ def after_grace(alert: Alert, *, now: datetime, is_too_late: bool, has_recipient
     if not has_recipients:
         return Alert(state="withheld", episode=alert.episode, reason="nobody_to_tell")
     return Alert(state="sent", episode=alert.episode)
+
+
+def must_tell(before: Alert, after: Alert) -> bool:
+    """Whether the grace period has just ended with an absence to tell."""
+    return before.state == "pending" and after.state == "sent"
+
+
+def is_untold(before: Alert, after: Alert) -> bool:
+    """Whether it has just turned out that there is nobody to tell."""
+    return before.state == "pending" and after.reason == "nobody_to_tell"
+
+
+def is_stale(version: int, *, known: int) -> bool:
+    """Whether an event says less than what was taken in already: repeated, or overtaken."""
+    return version <= known
 
 
 def must_correct(before: Alert, after: Alert) -> bool:

@@ -39,6 +39,26 @@ class Teller:
             told += [self._message(row, "absence_alert", text, school, guardian) for guardian in guardians]
         await self._tell(tx, school_id, told)
 
+    async def record_untold(self, tx: Tx, school_id: UUID, rows: Sequence[AlertRow]) -> None:
+        """Absences that there is nobody to tell of: the office must see them, so they stand in the delivery log."""
+        names = await roster.student_names(tx, school_id, [row.student_id for row in rows])
+        texts_of = [texts.absence_alert(names.get(row.student_id, texts.UNKNOWN_NAME), row.day, ()) for row in rows]
+        untold = [
+            NewDelivery(
+                delivery_id=new_id(),
+                category="absence_alert",
+                recipient_name="",
+                student_id=row.student_id,
+                day=row.day,
+                address=None,
+                subject=text.title,
+                body=text.body,
+                traceparent=row.traceparent,
+            )
+            for row, text in zip(rows, texts_of, strict=True)
+        ]
+        await deliveries.record_untold(tx, school_id, untold)
+
     async def tell_correction(self, tx: Tx, school_id: UUID, school: School, row: AlertRow) -> None:
         """Tell exactly those who were told of the absence."""
         alerted = await inbox_queries.recipients(

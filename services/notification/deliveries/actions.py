@@ -4,17 +4,21 @@ same Message-ID; it can never lose one (ADR 0802).
 
 import random
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
 from uuid import UUID
 
 import msgspec
+from cryptography.fernet import InvalidToken
 from opentelemetry.trace import SpanKind
 
 from services.notification.deliveries import mails, queries, rules
-from services.notification.deliveries.schemas import Attempt, NewDelivery, Outcome, Standing
+from services.notification.deliveries.schemas import Answer, Attempt, NewDelivery, Outcome, Standing
 from services.notification.deliveries.smtp import Smtp
 from services.notification.settings import Settings
 from shared import clock, telemetry
+from shared.cancellation import stop_if_cancelled
 from shared.database import Database, Tx, switch_school
 from shared.seal import Seal
 
@@ -33,6 +37,17 @@ async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]
     await queries.add_deliveries(tx, school_id, judged, now=now)
 
 
+async def record_untold(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
+    """Put on record, once for each student and day, that there was nobody to write to."""
+    nobody = Outcome(state="unreachable", detail="There is no guardian to tell.")
+    untold = [
+        (each, nobody)
+        for each in deliveries
+        if not await queries.is_untold(tx, school_id, student_id=each.student_id, day=each.day)
+    ]
+    await queries.add_deliveries(tx, school_id, untold, now=clock.now())
+
+
 class Sender:
     """Sends what is due, one mail at a time over one connection."""
 
@@ -40,13 +55,15 @@ class Sender:
         self._database = database
         self._settings = settings
         self._seal = Seal(settings.seal_key)
+        # A mistake in our own address must stop us here: later it would look like the fault of each mail.
+        Address(addr_spec=settings.mail_from)
         self._smtp = Smtp(settings.smtp_url, timeout_s=settings.smtp_timeout_s)
 
     async def send_due(self) -> None:
         """Send until nothing is due."""
         try:
             while await self.send_next():
-                pass
+                stop_if_cancelled()
         finally:
             await self._smtp.close()
 
@@ -71,7 +88,7 @@ class Sender:
         if attempt is None:
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
-        standing = await self._standing(tx, school_id, attempt)
+        standing = await self._standing(tx, school_id, attempt, now=now)
         ended = rules.before_attempt(attempt, standing, max_attempts=self._settings.mail_attempts, now=now)
         if ended is not None:
             await queries.settle(tx, school_id, delivery_id, ended, attempts=attempt.attempts, now=now)
@@ -80,8 +97,8 @@ class Sender:
         await queries.count_attempt(tx, school_id, delivery_id, now=now)
         return msgspec.structs.replace(attempt, attempts=attempt.attempts + 1)
 
-    async def _standing(self, tx: Tx, school_id: UUID, attempt: Attempt) -> Standing:
-        standing = await queries.standing(tx, school_id, attempt)
+    async def _standing(self, tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
+        standing = await queries.standing(tx, school_id, attempt, now=now)
         if attempt.category != "absence_correction":
             return standing
         tried = await queries.was_alert_tried(tx, school_id, attempt.notification_id)
@@ -89,14 +106,7 @@ class Sender:
 
     async def _send(self, school_id: UUID, attempt: Attempt) -> None:
         with telemetry.span("send mail", SpanKind.CLIENT, attempt.traceparent) as span:
-            message = mails.compose(
-                attempt,
-                mail_from=self._settings.mail_from,
-                code=self._seal.open(attempt.sealed_code) if attempt.sealed_code else None,
-                now=clock.now(),
-                traceparent=telemetry.traceparent(),
-            )
-            answer = await self._smtp.send(message, sender=self._settings.mail_from, recipient=attempt.address)
+            answer = await self._hand_over(attempt)
             now = clock.now()
             outcome = rules.after_attempt(
                 answer,
@@ -109,5 +119,25 @@ class Sender:
             span.set_attribute("delivery.state", outcome.state)
             span.set_attribute("delivery.attempts", attempt.attempts)
             async with self._database.transaction(school_id=school_id) as tx:
-                await queries.settle(tx, school_id, attempt.delivery_id, outcome, attempts=attempt.attempts, now=now)
-                await queries.follow_in_queue(tx, school_id, attempt.delivery_id)
+                # Who was overtaken leaves the queue alone: whoever has the mail in hand now holds the lease.
+                if await queries.settle(
+                    tx, school_id, attempt.delivery_id, outcome, attempts=attempt.attempts, now=now
+                ):
+                    await queries.follow_in_queue(tx, school_id, attempt.delivery_id)
+
+    async def _hand_over(self, attempt: Attempt) -> Answer:
+        """What became of one attempt. A mail that cannot be written is an answer too: it must not be tried for ever."""
+        try:
+            message = mails.compose(
+                attempt,
+                mail_from=self._settings.mail_from,
+                code=self._seal.open(attempt.sealed_code) if attempt.sealed_code else None,
+                now=clock.now(),
+                traceparent=telemetry.traceparent(),
+            )
+        except InvalidToken:
+            # Another key than `auth` has sealed with: can be mended.
+            return Answer(kind="refused_for_now", text="The code cannot be opened.")
+        except (MessageError, ValueError) as error:
+            return Answer(kind="refused_for_good", text=f"The mail cannot be written: {type(error).__name__}")
+        return await self._smtp.send(message, sender=self._settings.mail_from, recipient=attempt.address)

@@ -25,7 +25,9 @@ def compose(
     """The mail of one delivery; every attempt has the same Message-ID."""
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(display_name=one_line(attempt.school_name), addr_spec=mail_from)
-    message["To"] = Address(display_name=one_line(attempt.recipient_name), addr_spec=attempt.address)
+    # In two parts: as one, the library refuses letters outside ASCII, which some mail servers take.
+    username, _, domain = attempt.address.rpartition("@")
+    message["To"] = Address(display_name=one_line(attempt.recipient_name), username=username, domain=domain)
     message["Subject"] = one_line(attempt.subject)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = message_id(attempt.delivery_id)
@@ -51,8 +53,8 @@ def invite_subject(event: InviteIssued) -> str:
 
 def invite_body(event: InviteIssued, public_url: str) -> str:
     return (
-        f"Hello {event.name},\n\n"
-        f"{event.school_name} invites you to Homeroom as {ROLES.get(event.role, 'a member')}.\n"
+        f"Hello {one_line(event.name)},\n\n"
+        f"{one_line(event.school_name)} invites you to Homeroom as {ROLES.get(event.role, 'a member')}.\n"
         f"Use the code below, once, until {_until(event.expires_at)}:\n\n"
         f"{public_url}/docs"
     )

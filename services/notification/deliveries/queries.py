@@ -62,6 +62,23 @@ async def add_deliveries(
     await tx.execute_many(ADD_DELIVERY, rows)
 
 
+# Uses delivery_student.
+IS_UNTOLD: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM delivery
+    WHERE school_id = %(school_id)s
+      AND student_id = %(student_id)s
+      AND day = %(day)s
+      AND recipient_person_id IS NULL
+)
+"""
+
+
+async def is_untold(reader: Reader, school_id: UUID, *, student_id: UUID | None, day: date | None) -> bool:
+    """Whether it is on record that there was nobody to tell of this day."""
+    return bool(await reader.value(bool, IS_UNTOLD, school_id=school_id, student_id=student_id, day=day))
+
+
 # Uses delivery_due_at.
 CLAIM_DUE_DELIVERY: LiteralString = """
 -- unscoped: the next mail of any school; ids only
@@ -131,12 +148,18 @@ SELECT EXISTS (
     JOIN guardian
       ON guardian.school_id = link.school_id
      AND guardian.guardian_id = link.guardian_id
+    LEFT JOIN school ON school.school_id = link.school_id
+    CROSS JOIN LATERAL (
+        SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
+    ) AS calendar
     WHERE link.school_id = %(school_id)s
       AND link.student_id = %(student_id)s
       AND link.guardian_id = %(recipient_person_id)s
       AND link.is_active
+      AND link.may_see
+      AND (link.receives_alerts OR %(category)s <> 'absence_alert')
       AND coalesce(link.starts_on <= %(day)s, true)
-      AND coalesce(link.ends_on >= %(day)s, true)
+      AND coalesce(link.ends_on >= greatest(%(day)s, calendar.today), true)
       AND guardian.is_active
 ) AS is_linked,
 EXISTS (
@@ -153,7 +176,7 @@ EXISTS (
 """
 
 
-async def standing(tx: Tx, school_id: UUID, attempt: Attempt) -> Standing:
+async def standing(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
     """What became of the link and of the alert since the mail was queued."""
     if attempt.student_id is None:
         return Standing()
@@ -164,7 +187,9 @@ async def standing(tx: Tx, school_id: UUID, attempt: Attempt) -> Standing:
         student_id=attempt.student_id,
         recipient_person_id=attempt.recipient_person_id,
         day=attempt.day,
+        category=attempt.category,
         notification_id=attempt.notification_id,
+        now=now,
     )
     assert found is not None
     return found
@@ -204,8 +229,9 @@ SELECT school_id, delivery_id, %(now)s, state, attempts, %(detail)s FROM settled
 """
 
 
-async def settle(tx: Tx, school_id: UUID, delivery_id: UUID, outcome: Outcome, *, attempts: int, now: datetime) -> None:
-    await tx.execute(
+async def settle(tx: Tx, school_id: UUID, delivery_id: UUID, outcome: Outcome, *, attempts: int, now: datetime) -> bool:
+    """False for an attempt that somebody else has taken over in the meantime."""
+    settled = await tx.execute(
         SETTLE,
         school_id=school_id,
         delivery_id=delivery_id,
@@ -215,6 +241,7 @@ async def settle(tx: Tx, school_id: UUID, delivery_id: UUID, outcome: Outcome, *
         detail=outcome.detail,
         now=now,
     )
+    return settled > 0
 
 
 # Follows what the delivery now says, whoever settled it.

@@ -5,6 +5,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
+import msgspec
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
@@ -48,7 +49,11 @@ async def list_deliveries(
         before=after.delivery_id if after else None,
         limit=limit + 1,
     )
-    return page(found, limit=limit, path=_path(states, student_id, day), key=lambda each: DeliveryKey(each.delivery_id))
+    filters = {"student_id": student_id, "day": day}
+    paged = page(
+        found, limit=limit, path="/api/v1/deliveries", filters=filters, key=lambda each: DeliveryKey(each.delivery_id)
+    )
+    return _with_states(paged, states)
 
 
 @get(
@@ -67,11 +72,11 @@ async def show_delivery(
     return DeliveryHistory(delivery=found, events=await queries.delivery_events(reader, caller.school, delivery_id))
 
 
-def _path(states: list[DeliveryState] | None, student_id: UUID | None, day: date | None) -> str:
-    """The list's own path with its filters, for the `next` link."""
-    filters = [("state", state) for state in states or ()]
-    filters += [(name, str(value)) for name, value in (("student_id", student_id), ("day", day)) if value]
-    return "/api/v1/deliveries" + (f"?{urlencode(filters)}" if filters else "")
+def _with_states(paged: Page[Delivery], states: list[DeliveryState] | None) -> Page[Delivery]:
+    """The `next` link with the one filter that can be there more than once."""
+    if paged.next is None or not states:
+        return paged
+    return msgspec.structs.replace(paged, next=f"{paged.next}&{urlencode({'state': states}, doseq=True)}")
 
 
 router = Router("/api/v1/deliveries", route_handlers=[list_deliveries, show_delivery])

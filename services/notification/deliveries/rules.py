@@ -8,13 +8,17 @@ from services.notification.deliveries.schemas import Answer, Attempt, Outcome, S
 
 LONGEST_DELAY_S: Final = 3600.0
 
-ADDRESS: Final = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
+ATOM: Final = r"[^\s.@<>()\[\]\\,;:\"]+"
+ADDRESS: Final = re.compile(rf"{ATOM}(\.{ATOM})*@{ATOM}(\.{ATOM})*")
 """Coarse on purpose: the mail server knows best; this keeps out what would break a header."""
+LONGEST_ADDRESS: Final = 254
 
 
 def usable_address(email: str | None) -> str | None:
     """The address, or None when no mail can go there."""
-    return email if email and ADDRESS.fullmatch(email) else None
+    if not email or len(email) > LONGEST_ADDRESS or not email.isprintable():
+        return None
+    return email if ADDRESS.fullmatch(email) else None
 
 
 def before_attempt(attempt: Attempt, standing: Standing, *, max_attempts: int, now: datetime) -> Outcome | None:
@@ -32,7 +36,7 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
     if attempt.expires_at is not None and attempt.expires_at <= now:
         return "The code has expired."
     if not standing.is_linked:
-        return "The guardian is no longer linked to the student."
+        return "The guardian is no longer to hear of the student."
     if standing.is_corrected:
         return "Corrected before it was sent."
     if not standing.was_alert_tried:

@@ -64,7 +64,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What has happened around a mail since it was queued."""
 
     is_linked: bool = True
-    """Whether the recipient may still hear about the student."""
+    """Whether the recipient is still to hear of the student."""
     is_corrected: bool = False
     """Whether this alert was corrected."""
     was_alert_tried: bool = True

@@ -25,6 +25,7 @@ class Smtp:
     def __init__(self, url: str, *, timeout_s: float) -> None:
         """`url` as in Settings.smtp_url; `timeout_s` is for one attempt as a whole."""
         self._url = urlsplit(url)
+        self._port = self._url.port
         self._timeout_s = timeout_s
         self._client: SMTP | None = None
 
@@ -42,7 +43,8 @@ class Smtp:
             return _refused(error.recipients[0].code, error.recipients[0].message)
         except SMTPDataError as error:
             return _refused(error.code, error.message)
-        except SMTPNotSupported as error:
+        except (SMTPNotSupported, ValueError) as error:
+            # An address that this server, or the protocol, has no letters for.
             return Answer(kind="refused_for_good", text=_short(str(error)))
         except SMTPResponseException as error:
             self._drop()
@@ -66,7 +68,7 @@ class Smtp:
         if self._client is None or not self._client.is_connected:
             self._client = SMTP(
                 hostname=self._url.hostname,
-                port=self._url.port,
+                port=self._port,
                 username=unquote(self._url.username) if self._url.username else None,
                 password=unquote(self._url.password) if self._url.password else None,
                 use_tls=self._url.scheme == "smtps",
@@ -89,4 +91,5 @@ def _refused(code: int, message: str) -> Answer:
 
 
 def _short(text: str) -> str:
-    return text[:ANSWER_LENGTH]
+    """What a server says may hold bytes that are no text; a mail that it took must not be sent again for that."""
+    return "".join(char if char.isprintable() else " " for char in text)[:ANSWER_LENGTH]

@@ -1,7 +1,7 @@
 """The inbox of one person.
 
-A guardian sees what is about a child only while a link to the child is in force: once it was removed, what was told
-earlier is out of sight too.
+A guardian sees what is about a child only while a link to the child is in force and lets them see: after that, what
+was told earlier is out of sight too.
 """
 
 from collections.abc import Sequence
@@ -64,6 +64,7 @@ IN_SIGHT: LiteralString = """
         AND link.student_id = notification.student_id
         AND link.guardian_id = notification.recipient_person_id
         AND link.is_active
+        AND link.may_see
         AND coalesce(link.starts_on <= calendar.today, true)
         AND coalesce(link.ends_on >= calendar.today, true)
   ))

@@ -48,8 +48,10 @@ async def list_inbox(
         before=after.notification_id if after else None,
         limit=limit + 1,
     )
-    path = f"/api/v1/inbox?unread={str(unread).lower()}" + (f"&student_id={student_id}" if student_id else "")
-    return page(found, limit=limit, path=path, key=lambda each: InboxKey(each.notification_id))
+    filters = {"unread": "true" if unread else None, "student_id": student_id}
+    return page(
+        found, limit=limit, path="/api/v1/inbox", filters=filters, key=lambda each: InboxKey(each.notification_id)
+    )
 
 
 @get("/unread-count", operation_id="count_unread", summary="How many notifications were not read yet.", opt=OWN)

@@ -18,7 +18,8 @@ from shared.ids import new_id
 HEARTBEAT_S: Final = 15.0
 RETRY: Final = b"retry: 2000\n\n"
 HEARTBEAT: Final = b": heartbeat\n\n"
-RESUMED_AT_MOST: Final = 100
+BATCH: Final = 100
+"""Missed notifications read at once."""
 
 
 class InboxStream:
@@ -34,7 +35,7 @@ class InboxStream:
     async def events(self) -> AsyncGenerator[bytes]:
         with self._streams.hints(self._school_id, self._person_id) as hints:
             yield RETRY
-            for missed in await self._missed():
+            async for missed in self._missed():
                 yield missed
             yield await self._unread_count()
             async for hint in self._hints(hints):
@@ -67,18 +68,20 @@ class InboxStream:
         )
         return event("notification", found.notification_id, found) if found else b""
 
-    async def _missed(self) -> list[bytes]:
-        if self._last_event_id is None:
-            return []
-        found = await queries.inbox_since(
-            self._database.reader(school_id=self._school_id),
-            self._school_id,
-            person_id=self._person_id,
-            now=clock.now(),
-            after=rules.resume_after(self._last_event_id),
-            limit=RESUMED_AT_MOST,
-        )
-        return [event("notification", each.notification_id, each) for each in found]
+    async def _missed(self) -> AsyncGenerator[bytes]:
+        after = rules.resume_after(self._last_event_id) if self._last_event_id else None
+        while after is not None:
+            found = await queries.inbox_since(
+                self._database.reader(school_id=self._school_id),
+                self._school_id,
+                person_id=self._person_id,
+                now=clock.now(),
+                after=after,
+                limit=BATCH,
+            )
+            for each in found:
+                yield event("notification", each.notification_id, each)
+            after = found[-1].notification_id if len(found) == BATCH else None
 
     async def _unread_count(self) -> bytes:
         position = new_id()

@@ -187,8 +187,9 @@ JOIN guardian
  AND guardian.guardian_id = link.guardian_id
 WHERE link.is_active
   AND link.receives_alerts
+  AND link.may_see
   AND coalesce(link.starts_on <= absence.day, true)
-  AND coalesce(link.ends_on >= absence.day, true)
+  AND coalesce(link.ends_on >= greatest(absence.day, %(today)s::date), true)
   AND guardian.is_active
   AND NOT EXISTS (
       SELECT FROM membership
@@ -203,11 +204,18 @@ LIMIT 10000
 
 
 async def alert_recipients(
-    reader: Reader, school_id: UUID, *, student_ids: Sequence[UUID], days: Sequence[date], changed_by: Sequence[UUID]
+    reader: Reader,
+    school_id: UUID,
+    *,
+    student_ids: Sequence[UUID],
+    days: Sequence[date],
+    changed_by: Sequence[UUID],
+    today: date,
 ) -> list[Recipient]:
     """Whom to tell of the days of students, given side by side with the login that saved each.
 
-    Everybody with a link in force on that day that receives alerts, once, but not about their own action.
+    Everybody with a link that receives alerts, was in force on that day and has not ended since, once, but not about
+    their own action. Who may not see the child is not told either.
     """
     return await reader.all(
         Recipient,
@@ -216,6 +224,7 @@ async def alert_recipients(
         student_ids=list(student_ids),
         days=list(days),
         changed_by=list(changed_by),
+        today=today,
     )
 
 

@@ -69,16 +69,12 @@ class School:
         self.sender = Sender(database, settings)
         self.database = database
         self._worker = worker
-        self._release = partial(
-            alerts.release_due, database, Teller(announcer, settings.public_url), settings
-        )
+        self._release = partial(alerts.release_due, database, Teller(announcer, settings.public_url), settings)
         self._versions: dict[object, int] = {}
 
     async def hear(self, event: msgspec.Struct, *, about: object, version: int | None = None, **how: Any) -> None:
         self._versions[about] = version or self._versions.get(about, 0) + 1
-        outcome = await deliver(
-            self._worker, event, school_id=self.school_id, version=self._versions[about], **how
-        )
+        outcome = await deliver(self._worker, event, school_id=self.school_id, version=self._versions[about], **how)
         assert outcome is Outcome.DONE
 
     async def student(self, given_name: str = "Ada") -> UUID:
