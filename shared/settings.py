@@ -36,7 +36,7 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
     database_pool_min: int = 1
     database_pool_max: int = 5
     worker_pool_max: int = 3
-    """The worker's own pool. Five services with both, and a listener each, stay below 50 connections in all."""
+    """The worker's own pool. Five services with both, a listener each, and an import: below 50 connections in all."""
     database_pool_wait_s: float = 2.0
     """How long a request may wait for a connection before it is told 503."""
     database_pool_waiting: int = 200

@@ -7,6 +7,7 @@ its effect and the knowledge that it was had are one. It never does HTTP.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 import msgspec
@@ -71,13 +72,16 @@ class Worker:
         bus_url: str,
         reactions: Sequence[Reaction],
         tasks: Sequence[Task] = (),
+        resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
+        """`resources` are opened when the worker runs, and closed in reverse."""
         self.name = name
         self.database = database
         self.bus = bus_at(bus_url)
         self._reactions = {event_type(reaction.event): reaction for reaction in reactions}
         relay = Relay(database, self.bus)
         self._relay = relay
+        self._resources = resources
         self._tasks = [*tasks, every(60.0, "prune", relay.prune)]
 
     @property
@@ -86,15 +90,16 @@ class Worker:
         return sorted(self._reactions)
 
     async def run(self) -> None:
-        try:
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self.bus.close)
+            for resource in self._resources:
+                await opened.enter_async_context(resource)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._relay.run())
                 if self._reactions:
                     group.create_task(self._consume())
                 for task in self._tasks:
                     group.create_task(_repeat(task))
-        finally:
-            await self.bus.close()
 
     async def handle(self, payload: bytes) -> Outcome:
         """Handle one delivery; never raises, but for a cancellation."""

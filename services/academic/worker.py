@@ -1,5 +1,9 @@
 """What academic does unasked: it follows the school's calendar, and works on imports."""
 
+from typing import Final
+
+import msgspec
+
 from services.academic import reactions
 from services.academic.imports.importer import Importer
 from services.academic.settings import Settings, objects_of
@@ -8,11 +12,18 @@ from shared.contracts.school import CalendarChanged, SchoolChanged
 from shared.database import Database
 from shared.worker import Worker, every, on
 
+IMPORT_POOL: Final = 2
+"""One connection for the import's transaction, one to tell how far it is. Reactions to the same schools wait for that
+transaction; out of one pool they could hold the very connections that it needs to end."""
+
 
 def create_worker(settings: Settings, database: Database) -> Worker:
     school = InternalClient("academic", secret=settings.service_secret, auth_url=settings.auth_url)
+    imports = Database(
+        msgspec.structs.replace(settings, database_pool_min=0, database_pool_max=IMPORT_POOL, database_pool_wait_s=30.0)
+    )
     importer = Importer(
-        database,
+        imports,
         objects_of(settings),
         school,
         school_url=settings.school_url,
@@ -24,4 +35,5 @@ def create_worker(settings: Settings, database: Database) -> Worker:
         bus_url=settings.bus_url,
         reactions=[on(SchoolChanged, reactions.school_changed), on(CalendarChanged, reactions.calendar_changed)],
         tasks=[every(settings.import_poll_s, "work_on_imports", importer.work)],
+        resources=[imports, school],
     )

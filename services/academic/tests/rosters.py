@@ -23,7 +23,7 @@ Files = dict[str, str]
 
 
 def a_roster(*, students: int = 6) -> Files:
-    """One district, one school, one term, two classes with a teacher each; every student is in both."""
+    """One district, one term; at the first of two schools two classes with a teacher each, and students in both."""
     district = str(new_id())
     people = [(f"student-{number}", "student") for number in range(students)]
     people += [("teacher-0", "teacher"), ("teacher-1", "teacher")]
@@ -39,7 +39,8 @@ def a_roster(*, students: int = 6) -> Files:
             f"file.{name},bulk\n" for name in ("academicSessions", "classes", "courses", "enrollments", "orgs", "users")
         ),
         "orgs.csv": "sourcedId,status,dateLastModified,name,type,identifier,parentSourcedId\n"
-        f"{district},,,Riverside,district,R,\nschool-1,,,North School,school,N,{district}\n",
+        f"{district},,,Riverside,district,R,\nschool-1,,,North School,school,N,{district}\n"
+        f"school-2,,,South School,school,S,{district}\n",
         "academicSessions.csv": "sourcedId,title,type,startDate,endDate,parentSourcedId,schoolYear\n"
         "year,2026/27,schoolYear,2026-08-01,2027-08-01,,2027\n"
         "term,Autumn,term,2026-08-01,2027-01-01,year,2027\n",

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from datetime import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 import httpx
@@ -12,6 +13,7 @@ import msgspec
 import psycopg
 import pytest
 
+from services.academic import worker as academic_worker
 from services.academic.app import create_app
 from services.academic.imports import importer as importing
 from services.academic.imports.importer import Importer
@@ -22,6 +24,7 @@ from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged
 from shared.database import Database
 from shared.identity import Role
 from shared.problems import Unavailable
+from shared.testing.bus import deliver
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
@@ -36,14 +39,29 @@ class SchoolService:
 
     def __init__(self) -> None:
         self.is_down = False
+        self._answer: asyncio.Future[RosterUpserted] = asyncio.get_running_loop().create_future()
+
+    async def answered(self) -> RosterUpserted:
+        """What was answered first, a moment after: the import has begun to write by then."""
+        answer = await self._answer
+        await asyncio.sleep(0.02)
+        return answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
 
     async def put(self, _url: str, body: RosterUpsert, _answer: type[RosterUpserted]) -> RosterUpserted:
         if self.is_down:
             raise Unavailable("school is down")
         namespace = uuid5(UUID(int=0), body.district.sourced_id)
-        return RosterUpserted(
-            district_id=namespace, schools=[self._saved(namespace, body, each) for each in body.schools]
-        )
+        schools = [self._saved(namespace, body, each) for each in body.schools]
+        answer = RosterUpserted(district_id=namespace, schools=schools)
+        if not self._answer.done():
+            self._answer.set_result(answer)
+        return answer
 
     @staticmethod
     def _saved(namespace: UUID, body: RosterUpsert, school: Any) -> RosterSchoolSaved:
@@ -107,7 +125,7 @@ def no_job_of_another_test(stack: Stack) -> None:
 
 
 @pytest.fixture
-def school_service() -> SchoolService:
+async def school_service() -> SchoolService:
     return SchoolService()
 
 
@@ -163,6 +181,13 @@ async def office(settings: Settings, tokens: Tokens, importer: Importer) -> Asyn
 def rows_of(stack: Stack, table: str) -> int:
     with psycopg.connect(stack.admin_url) as connection:
         found = connection.execute(f"SELECT count(*) FROM academic.{table}").fetchone()
+    assert found is not None
+    return found[0]
+
+
+def attempts_at(stack: Stack, job_id: str) -> int:
+    with psycopg.connect(stack.admin_url) as connection:
+        found = connection.execute("SELECT attempt FROM academic.import_job WHERE id = %s", (job_id,)).fetchone()
     assert found is not None
     return found[0]
 
@@ -306,3 +331,38 @@ async def test_a_file_over_the_limit_is_refused(office: Office) -> None:
     answer = await office.upload(b"0" * (25 * 1024 * 1024 + 1))
 
     assert answer.status_code == 413
+
+
+async def test_events_of_the_same_schools_do_not_hold_an_import_up(
+    office: Office,
+    settings: Settings,
+    school_service: SchoolService,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reactions wait for the import's transaction on every connection of the worker; the import must go on."""
+    job = await office.checked(district_file())
+    answer = await office.send("POST", f"/{job['id']}/apply", json={})
+    assert answer.status_code == 202, answer.text
+    monkeypatch.setattr(academic_worker, "InternalClient", lambda *_, **__: school_service)
+    pool = msgspec.structs.replace(settings, database_pool_max=settings.worker_pool_max)
+    async with Database(pool) as database:
+        worker = academic_worker.create_worker(settings, database)
+
+        async def tell() -> None:
+            school = (await school_service.answered()).schools[0].school
+            reactions = (
+                deliver(worker, school, school_id=school.school_id, version=version) for version in (2, 3, 4, 5)
+            )
+            await asyncio.gather(*reactions)
+
+        running, telling = asyncio.create_task(worker.run()), asyncio.create_task(tell())
+        async with asyncio.timeout(15):
+            while (await office.show(job["id"]))["state"] != "applied":
+                await asyncio.sleep(0.05)
+            await telling
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    assert attempts_at(stack, job["id"]) == 1
