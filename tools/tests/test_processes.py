@@ -94,6 +94,8 @@ def test_a_killed_parent_leaves_nothing_running(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     with parent:
         child = psutil.Process(int(parent.stdout.readline()))
+        # Until setpriv has become the program, it has not asked the kernel to end it with its parent.
+        wait_until(lambda: child.name() != "setpriv", 30, "the child to be itself")
         parent.send_signal(signal.SIGKILL)
 
     wait_until(lambda: not alive(child), 30, "the child to be gone")
