@@ -122,12 +122,14 @@ class Victims:
         return any(each.raddr and each.raddr.port == self._database_port for each in connections)
 
 
-async def until(check: Callable[[], bool], what: str, timeout_s: float = BOUND_TO_START_S) -> None:
+async def until(
+    check: Callable[[], bool], what: str, *, timeout_s: float = BOUND_TO_START_S, pause_s: float = 0.05
+) -> None:
     """Poll `check`; `what` completes "waited for …"."""
     deadline = time.monotonic() + timeout_s
     while not check():
         assert time.monotonic() < deadline, f"Waited {timeout_s:g} s in vain for {what}."
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause_s)
 
 
 class Progress(Protocol):
