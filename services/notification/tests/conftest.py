@@ -29,7 +29,7 @@ def settings(stack: Stack, mail_server: MailServer) -> Settings:
         "notification",
         smtp_url=mail_server.url,
         smtp_timeout_s=1.0,
-        mail_retry_base_s=0.01,
+        mail_retry_base_s=10,
         mail_attempts=3,
     )
 
@@ -38,6 +38,14 @@ def settings(stack: Stack, mail_server: MailServer) -> Settings:
 async def database(settings: Settings) -> AsyncGenerator[Database]:
     async with Database(settings) as database:
         yield database
+
+
+@pytest.fixture
+async def _empty_queues(database: Database) -> None:
+    """What other tests left behind is nobody's business here."""
+    async with database.transaction() as tx:
+        await tx.execute("DELETE FROM delivery_due")
+        await tx.execute("DELETE FROM alert_due")
 
 
 @pytest.fixture
@@ -61,5 +69,7 @@ async def client(settings: Settings, tokens: Tokens) -> AsyncGenerator[httpx.Asy
 
 
 @pytest.fixture
-async def school(worker: Worker, settings: Settings, database: Database, announcer: Announcer) -> School:
+async def school(
+    worker: Worker, settings: Settings, database: Database, announcer: Announcer, _empty_queues: None
+) -> School:
     return await a_school(worker, settings, database, announcer)

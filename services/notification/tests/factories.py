@@ -15,7 +15,7 @@ from services.notification.settings import Settings
 from shared import clock
 from shared.bus import Outcome
 from shared.contracts.academic import AttendanceDayChanged, GuardianChanged, GuardianLinkChanged, StudentChanged
-from shared.contracts.auth import MembershipChanged
+from shared.contracts.auth import InviteIssued, MembershipChanged
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
 from shared.ids import new_id
@@ -95,6 +95,10 @@ class School:
             await self.link(guardian_id, student_id, **link)
         return guardian_id
 
+    async def guardian_leaves(self, guardian_id: UUID) -> None:
+        event = GuardianChanged(guardian_id=guardian_id, given_name="Anne", family_name="Byron", is_active=False)
+        await self.hear(event, about=guardian_id)
+
     async def link(self, guardian_id: UUID, student_id: UUID, **fields: Any) -> None:
         link: dict[str, Any] = {
             "guardian_link_id": guardian_id,
@@ -117,6 +121,21 @@ class School:
             membership_id=new_id(), user_id=user_id, role=role, person_id=person_id, is_active=True
         )
         await self.hear(event, about=event.membership_id)
+
+    def invite(self, sealed_code: str, **fields: Any) -> InviteIssued:
+        """An hour long."""
+        invite: dict[str, Any] = {
+            "invite_id": new_id(),
+            "email": f"{new_id()}@home.test",
+            "name": "Anne Byron",
+            "role": "guardian",
+            "school_id": self.school_id,
+            "school_name": "Lincoln Elementary",
+            "sealed_code": sealed_code,
+            "expires_at": clock.now() + timedelta(hours=1),
+            **fields,
+        }
+        return InviteIssued(**invite)
 
     async def mark(
         self,
@@ -142,11 +161,14 @@ class School:
         await self.hear(event, about=(student_id, event.day), version=version, **how)
 
     async def grace_ends(self) -> None:
-        """Turn the clock of what is pending to now, and look."""
+        await self.grace_is_over()
+        await self.look()
+
+    async def grace_is_over(self) -> None:
+        """Turn the clock of what is pending to now."""
         async with self.database.transaction(school_id=self.school_id) as tx:
             await tx.execute(MAKE_DUE, now=clock.now(), school_id=self.school_id)
             await tx.execute(MAKE_ALERT_DUE, now=clock.now(), school_id=self.school_id)
-        await self.look()
 
     async def look(self) -> None:
         while await self._release():
@@ -154,9 +176,12 @@ class School:
 
     async def mails_are_sent(self) -> None:
         """One round of the sender, retries that wait included."""
+        await self.mails_are_due()
+        await self.sender.send_due()
+
+    async def mails_are_due(self) -> None:
         async with self.database.transaction() as tx:
             await tx.execute(MAKE_MAIL_DUE, now=clock.now(), school_id=self.school_id)
-        await self.sender.send_due()
 
     async def notified(self) -> list[Notified]:
         return await self.database.reader(school_id=self.school_id).all(Notified, NOTIFIED, school_id=self.school_id)

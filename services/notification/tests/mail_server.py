@@ -7,12 +7,23 @@ from typing import Any, Literal, Self, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-Mood = Literal["well", "refuses_for_now", "refuses_recipient", "refuses_mail", "hangs", "drops_in_data", "drops_after"]
+Mood = Literal[
+    "well",
+    "refuses_for_now",
+    "refuses_sender",
+    "refuses_recipient",
+    "refuses_mail",
+    "mumbles",
+    "hangs",
+    "drops_in_data",
+    "drops_after",
+]
 
 
 class MailServer:
     def __init__(self) -> None:
         self.mood: Mood = "well"
+        self.takes_utf8 = False
         self.mails: list[EmailMessage] = []
         self.connections = 0
         self._server: asyncio.Server | None = None
@@ -35,7 +46,16 @@ class MailServer:
 
     def _protocol(self) -> SMTP:
         self.connections += 1
-        return SMTP(self, hostname="mail.test", enable_SMTPUTF8=False)
+        return SMTP(self, hostname="mail.test", enable_SMTPUTF8=self.takes_utf8)
+
+    async def handle_MAIL(  # noqa: N802 (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.mood == "refuses_sender":
+            return "530 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 (aiosmtpd's name)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -60,6 +80,9 @@ class MailServer:
             return "554 Looks like spam"
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, EmailMessage, policy=policy.default))
+        if self.mood == "mumbles":
+            # The first of two lines, in another encoding than any that was agreed on.
+            cast("Any", server.transport).write(b"250-\xdcbernommen\x00\r\n")
         if self.mood == "drops_after":
             cast("Any", server.transport).close()
         return "250 OK: taken over as 42"

@@ -1,9 +1,18 @@
 """From a mark in a register to what guardians hear of it."""
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
+from itertools import permutations
 
-from services.notification.tests.factories import School, days_ago
+import pytest
+
+from services.notification.inbox.live import Announcer
+from services.notification.settings import Settings
+from services.notification.tests.factories import School, a_school, days_ago
+from shared.database import Database
 from shared.ids import new_id
+from shared.worker import Worker
 
 ALERT, CORRECTION = "absence_alert", "absence_correction"
 
@@ -183,7 +192,9 @@ async def test_a_register_that_is_filled_in_days_later_wakes_nobody(school: Scho
     assert await school.told() == [(mother, ALERT)]
 
 
-async def test_a_school_that_is_not_yet_known_loses_no_absence(school: School, worker, settings, database, announcer):
+async def test_a_school_that_is_not_yet_known_loses_no_absence(
+    worker: Worker, settings: Settings, database: Database, announcer: Announcer
+) -> None:
     unknown = School(worker, settings, database, announcer)
     child = await unknown.student()
     guardian = await unknown.guardian(child)
@@ -195,12 +206,12 @@ async def test_a_school_that_is_not_yet_known_loses_no_absence(school: School, w
 
 
 async def test_the_school_that_cannot_be_told_does_not_hold_up_the_others(
-    school: School, worker, settings, database, announcer
+    school: School, worker: Worker, settings: Settings, database: Database, announcer: Announcer
 ) -> None:
     ada = await school.student()
     mother = await school.guardian(ada)
     broken = School(worker, settings, database, announcer)
-    child = await broken.student("\x00" * 0 + "Broken")
+    child = await broken.student("Broken")
     await broken.guardian(child)
     await broken.mark(child, absent=True)
     async with database.transaction(school_id=broken.school_id) as tx:
@@ -215,3 +226,121 @@ async def test_the_school_that_cannot_be_told_does_not_hold_up_the_others(
 
     assert await school.told() == [(mother, ALERT)]
     assert await broken.told() == []
+
+
+async def test_one_alert_at_fault_does_not_hold_up_its_own_school(school: School) -> None:
+    ada, ben = await school.student("Ada"), await school.student("Ben")
+    await school.guardian(ada)
+    bens = await school.guardian(ben)
+    await school.mark(ada, absent=True)
+    await school.mark(ben, absent=True)
+    async with school.database.transaction(school_id=school.school_id) as tx:
+        await tx.execute(
+            "UPDATE absence_alert SET lessons = ARRAY[NULL]::text[] "
+            "WHERE school_id = %(school_id)s AND student_id = %(ada)s",
+            school_id=school.school_id,
+            ada=ada,
+        )
+
+    await school.grace_ends()
+
+    assert await school.told() == [(bens, ALERT)]
+    assert await school.state(ada) == "pending"
+
+
+async def test_who_may_not_see_a_child_is_not_told_of_it(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.guardian(ada, may_see=False)
+
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+    assert [each.recipient_person_id for each in await school.deliveries()] == [mother]
+
+
+async def test_a_guardian_whose_link_has_ended_since_hears_nothing_of_the_days_before(school: School) -> None:
+    ada = await school.student()
+    yesterday = days_ago(school, 1)
+    mother = await school.guardian(ada, starts_on=yesterday)
+    await school.guardian(ada, ends_on=yesterday)
+
+    await school.mark(ada, absent=True, day=yesterday)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_a_guardian_who_was_unlinked_within_the_grace_period_is_not_told(school: School) -> None:
+    ada = await school.student()
+    mother, father = await school.guardian(ada), await school.guardian(ada)
+    await school.mark(ada, absent=True)
+
+    await school.link(father, ada, is_active=False)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_a_guardian_who_is_linked_later_hears_of_the_next_lesson_that_is_missed(school: School) -> None:
+    ada = await school.student()
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+    mother = await school.guardian(ada)
+
+    await school.mark(ada, absent=True, lessons=("Maths", "English"))
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_the_same_guardian_at_two_schools_hears_from_each_of_its_own_child(
+    school: School, worker: Worker, settings: Settings, database: Database, announcer: Announcer
+) -> None:
+    other = await a_school(worker, settings, database, announcer)
+    ada, ben = await school.student("Ada"), await other.student("Ben")
+    here, there = await school.guardian(ada), await other.guardian(ben)
+    login = new_id()
+    await school.login(here, user_id=login)
+    await other.login(there, user_id=login)
+
+    await school.mark(ada, absent=True)
+    await other.mark(ben, absent=True, by=login)
+    await school.grace_ends()
+    await other.grace_ends()
+
+    assert await school.told() == [(here, ALERT)]
+    assert await other.told() == []
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+async def test_events_in_any_order_lead_to_what_the_newest_says(school: School, order: tuple[int, ...]) -> None:
+    explained, missed = await school.student("Ada"), await school.student("Ben")
+    await school.guardian(explained)
+    mother = await school.guardian(missed)
+
+    for version in (*order, *order):
+        await school.mark(explained, absent=version != 3, version=version)
+        await school.mark(missed, absent=version != 2, version=version)
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+    assert [await school.state(explained), await school.state(missed)] == ["none", "sent"]
+
+
+async def test_a_released_alert_and_its_correction_at_once_leave_no_alert_alone(school: School) -> None:
+    students = [await school.student() for _ in range(8)]
+    for ada in students:
+        await school.guardian(ada)
+        await school.mark(ada, absent=True)
+
+    await school.grace_is_over()
+
+    await asyncio.gather(school.look(), *(school.mark(ada, absent=False) for ada in students))
+    await school.grace_ends()
+
+    told = await school.told()
+    assert Counter(who for who, what in told if what == ALERT) == Counter(
+        who for who, what in told if what == CORRECTION
+    )
