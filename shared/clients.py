@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from shared import telemetry
+from shared.http_transport import PooledTransport
 from shared.problems import Unavailable
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class InternalClient:
         self._service = service
         self._secret = secret
         self._auth_url = auth_url.rstrip("/")
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=False)
+        self._http = httpx.AsyncClient(transport=PooledTransport(), timeout=timeout_s)
         self._token = ""
         self._renew_at = 0.0
 
@@ -72,5 +73,6 @@ class InternalClient:
             response.raise_for_status()
             return msgspec.json.decode(response.content, type=answer)
         except (httpx.HTTPError, msgspec.DecodeError) as error:
-            host = httpx.URL(url).path
-            raise Unavailable(f"{host} did not answer as it should.", headers={"Retry-After": "5"}) from error
+            raise Unavailable(
+                f"{httpx.URL(url).path} did not answer as it should.", headers={"Retry-After": "5"}
+            ) from error
