@@ -1,7 +1,6 @@
 """Asking another service: with a token, renewed in time, and with one kind of failure."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 
 import msgspec

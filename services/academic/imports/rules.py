@@ -1,7 +1,6 @@
 """What a roster file means for each school, and what may not be applied without a second look. Pure."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final, TypeVar
 
@@ -11,7 +10,7 @@ from services.academic.classes.schemas import ImportedClass, ImportedCourse
 from services.academic.enrolments.schemas import ImportedEnrolment
 from services.academic.imports.schemas import Counts, Diff, KnownSession, SchoolRoster, Totals, Vanished
 from services.academic.people.schemas import ImportedPerson
-from services.academic.roster.schemas import Person, Roster
+from services.academic.roster.schemas import Course, Enrolment, Person, Roster, RosterClass
 from shared.contracts.roster import RosterDistrict, RosterSchool, RosterSession, RosterUpsert
 from shared.problems import Conflict, PayloadTooLarge
 
@@ -41,36 +40,17 @@ class DoesNotReconcile(Exception):
 
 
 def schools_of(roster: Roster) -> dict[str, SchoolRoster]:
-    """Each school's part of the file, by its sourced id; what is inactive there counts as not there.
-
-    A course goes to the schools whose classes use it; one that no class uses goes to its own school, or to all.
-    """
-    classes = [each for each in roster.classes if each.is_active]
-    users: defaultdict[str, set[str]] = defaultdict(set)
-    for each in classes:
-        if each.course_sourced_id:
-            users[each.course_sourced_id].add(each.school_sourced_id)
-    everywhere = {school.sourced_id for school in roster.schools}
-    parts = {
-        sourced_id: SchoolRoster(courses={}, classes={}, students={}, teachers={}, enrolments={})
-        for sourced_id in everywhere
-    }
+    """Each school's part of the file, by its sourced id; what is inactive there counts as not there."""
+    parts = {school.sourced_id: SchoolRoster() for school in roster.schools}
+    for each in roster.classes:
+        if each.is_active:
+            parts[each.school_sourced_id].classes[each.sourced_id] = _class_of(each)
+    taught = {(each.course_sourced_id, school) for school, part in parts.items() for each in part.classes.values()}
     for course in roster.courses:
-        own = {course.org_sourced_id} & everywhere or everywhere
-        for school in users[course.sourced_id] or own:
+        for school in _schools_with(course, parts, taught):
             parts[school].courses[course.sourced_id] = ImportedCourse(
                 sourced_id=course.sourced_id, title=course.title, code=course.code
             )
-    for each in classes:
-        parts[each.school_sourced_id].classes[each.sourced_id] = ImportedClass(
-            sourced_id=each.sourced_id,
-            title=each.title,
-            kind=each.kind,
-            course_sourced_id=each.course_sourced_id,
-            periods=tuple(sorted(each.periods)),
-            room=each.room,
-            term_sourced_ids=tuple(sorted(each.term_sourced_ids)),
-        )
     for person in roster.students:
         _enter(person, parts, lambda part: part.students)
     for person in roster.teachers:
@@ -79,16 +59,38 @@ def schools_of(roster: Roster) -> dict[str, SchoolRoster]:
         part = parts[each.school_sourced_id]
         people = part.students if each.role == "student" else part.teachers
         if each.class_sourced_id in part.classes and each.person_sourced_id in people:
-            part.enrolments[each.sourced_id] = ImportedEnrolment(
-                sourced_id=each.sourced_id,
-                class_sourced_id=each.class_sourced_id,
-                person_sourced_id=each.person_sourced_id,
-                role=each.role,
-                is_primary=each.is_primary,
-                starts_on=each.starts_on,
-                ends_on=each.ends_on,
-            )
+            part.enrolments[each.sourced_id] = _enrolment_of(each)
     return parts
+
+
+def _schools_with(course: Course, schools: Collection[str], taught: Collection[tuple[str | None, str]]) -> list[str]:
+    """Those whose classes use the course; of one that no class uses, its own school, or all of the district."""
+    users = [school for school in schools if (course.sourced_id, school) in taught]
+    return users or sorted({course.org_sourced_id} & set(schools) or schools)
+
+
+def _class_of(each: RosterClass) -> ImportedClass:
+    return ImportedClass(
+        sourced_id=each.sourced_id,
+        title=each.title,
+        kind=each.kind,
+        course_sourced_id=each.course_sourced_id,
+        periods=tuple(sorted(each.periods)),
+        room=each.room,
+        term_sourced_ids=tuple(sorted(each.term_sourced_ids)),
+    )
+
+
+def _enrolment_of(each: Enrolment) -> ImportedEnrolment:
+    return ImportedEnrolment(
+        sourced_id=each.sourced_id,
+        class_sourced_id=each.class_sourced_id,
+        person_sourced_id=each.person_sourced_id,
+        role=each.role,
+        is_primary=each.is_primary,
+        starts_on=each.starts_on,
+        ends_on=each.ends_on,
+    )
 
 
 def _enter(

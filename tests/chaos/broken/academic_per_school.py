@@ -6,7 +6,7 @@
 from uuid import UUID
 
 from services.academic.app import create_app
-from services.academic.imports import importer
+from services.academic.imports import district
 from services.academic.settings import Settings
 from services.academic.worker import create_worker
 from shared.commands import run
@@ -20,5 +20,5 @@ async def commit_and_switch(tx: Tx, school_id: UUID) -> None:
 
 
 if __name__ == "__main__":
-    importer.switch_school = commit_and_switch
+    district.switch_school = commit_and_switch
     run("academic", settings=Settings, create_app=create_app, create_worker=create_worker)
