@@ -31,11 +31,12 @@ from shared.ids import new_id
 from shared.objects import Objects
 from shared.seal import Seal
 from shared.testing.http import client_of
-from shared.testing.stack import SERVICES, Stack
+from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from shared.web.app import litestar_of
 from shared.worker import Worker
 from tests.operations import Operation, operations_of
+from tools.topology import SERVICE_NAMES
 
 TIME_ZONE = "America/New_York"
 PASSWORD = "correct horse battery"
@@ -107,7 +108,7 @@ async def open_house(stack: Stack, tokens: Tokens) -> AsyncGenerator[House]:
     async with AsyncExitStack() as opened:
         opened.enter_context(_files_in_memory())
         services: dict[str, Service] = {}
-        for name in SERVICES:
+        for name in SERVICE_NAMES:
             services[name] = await opened.enter_async_context(_service(name, stack, verifier))
             clients[name] = services[name].client
         await verifier.verify(tokens.token(Role.TEACHER))  # the keys are there before anybody asks

@@ -17,8 +17,8 @@ from shared.settings import load
 from tools.embedded.postgres import EmbeddedPostgres, prepare_database
 from tools.embedded.rabbitmq import USER, EmbeddedRabbitMQ, is_installed
 from tools.embedded.valkey import EmbeddedValkey
+from tools.topology import SERVICE_NAMES
 
-SERVICES = ("auth", "school", "academic", "communication", "notification")
 TEMPLATE = "homeroom_template"
 NOWHERE = "http://127.0.0.1:1"
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
@@ -79,9 +79,9 @@ class Servers:
         return _with_path(self._rabbitmq.url, vhost)
 
     def _make_template(self) -> None:
-        roles = {f"{service}_{role}": self._password for service in SERVICES for role in ("owner", "app")}
+        roles = {f"{service}_{role}": self._password for service in SERVICE_NAMES for role in ("owner", "app")}
         prepare_database(self._postgres.admin_url, TEMPLATE, roles)
-        for service in SERVICES:
+        for service in SERVICE_NAMES:
             migrate(service, owner_url=self._postgres.url(f"{service}_owner", self._password, TEMPLATE))
 
 
@@ -129,9 +129,9 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "BUS_URL": self.bus_url,
             "JWKS_URL": f"{NOWHERE}/.well-known/jwks.json",
-            **{f"{name.upper()}_URL": NOWHERE for name in SERVICES},
+            **{f"{name.upper()}_URL": NOWHERE for name in SERVICE_NAMES},
             "SERVICE_SECRET": f"{service}-secret",
-            "SERVICE_SECRETS": json.dumps({name: f"{name}-secret" for name in SERVICES}),
+            "SERVICE_SECRETS": json.dumps({name: f"{name}-secret" for name in SERVICE_NAMES}),
             "SEAL_KEY": self._addresses.seal_key,
             "SIGNING_KEY_SECRET": self._addresses.seal_key,
             "BOOTSTRAP_EMAIL": "admin@homeroom.test",

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from shared.testing.stack import SERVICES, Stack
+from shared.testing.stack import Stack
+from tools.topology import SERVICE_NAMES
 
 TENANT = "(school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid"
 
@@ -57,7 +58,7 @@ AND table_schema = %(schema)s
 FOREIGN_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) AND has_schema_privilege(%s, oid, 'USAGE')"
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=SERVICE_NAMES)
 def service(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -127,7 +128,7 @@ def test_the_app_role_cannot_get_round_the_wall(admin: psycopg.Connection[Any], 
 
 
 def test_no_service_reaches_into_another(admin: psycopg.Connection[Any], service: str) -> None:
-    others = [other for other in SERVICES if other != service]
+    others = [other for other in SERVICE_NAMES if other != service]
 
     assert admin.execute(FOREIGN_SCHEMAS, (others, f"{service}_app")).fetchall() == []
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from shared.testing.stack import SERVICES, Stack
+from shared.testing.stack import Stack
+from tools.topology import SERVICE_NAMES
 
 STATEMENT = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -39,7 +40,10 @@ def statements_in(service: str, module: str) -> Iterator[Statement]:
 
 def statements() -> list[Statement]:
     own = [
-        (service, module) for service in SERVICES for module in modules_of(service) if not module.endswith("__main__")
+        (service, module)
+        for service in SERVICE_NAMES
+        for module in modules_of(service)
+        if not module.endswith("__main__")
     ]
     shared = [("academic", module) for module in SHARED_MODULES]
     return [statement for service, module in [*shared, *own] for statement in statements_in(service, module)]

@@ -11,7 +11,7 @@ from litestar import Litestar, post
 from litestar.params import JSONBody
 
 from shared.identity import Role
-from shared.testing.stack import SERVICES, Stack
+from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from shared.web import openapi_document
 from shared.web.app import litestar_of
@@ -19,6 +19,7 @@ from tests.contracts.explorer import Explorer
 from tests.contracts.hostile import JSON, Hostile, faults, honest_request, sent, spoilt
 from tests.operations import Operation
 from tests.whole_house import FilledSchool, House, open_house
+from tools.topology import SERVICE_NAMES
 
 Who = Mapping[str, str]
 
@@ -97,7 +98,7 @@ class Attack:
         return parse_qs(urlsplit(answer.json()["next"]).query)["cursor"][0]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_no_hostile_request_is_answered_with_a_5xx(house: House, school: FilledSchool, service: str) -> None:
     told: Counter[str] = Counter()
     for operation in house.services[service].operations:
@@ -106,7 +107,7 @@ async def test_no_hostile_request_is_answered_with_a_5xx(house: House, school: F
     assert not told, told.most_common(20)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_every_answer_is_one_that_is_declared(house: House, school: FilledSchool, service: str) -> None:
     part = house.services[service]
     explorer, told = Explorer(openapi_document(litestar_of(part.app)), part.client), list[str]()

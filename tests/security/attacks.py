@@ -19,10 +19,10 @@ import psycopg
 
 from shared.identity import Role
 from shared.ids import new_id
-from shared.testing.stack import SERVICES
 from tests.contracts.hostile import honest_body, honest_text
 from tests.operations import VERSION, Operation, kind_of, resolved
 from tests.whole_house import SCHOOL_ROLES, FilledSchool, House
+from tools.topology import SERVICE_NAMES
 
 UUIDS: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TRACE: Final = re.compile(r'"trace_id":"[0-9a-f]{32}"')
@@ -276,7 +276,7 @@ def rows_of(house: House, school: FilledSchool) -> dict[str, list[str]]:
     """A checksum of each row that is the school's, or that tells of it, by table; read past all walls."""
     found: dict[str, list[str]] = {}
     with psycopg.connect(house.stack.admin_url) as connection:
-        for service in SERVICES:
+        for service in SERVICE_NAMES:
             for table, has_school in connection.execute(TABLES, (service,)).fetchall():
                 name, params = f"{service}.{table}", {"school_id": str(school.school_id), "mark": f"%{school.mark}%"}
                 where = "row::text ILIKE %(mark)s"

