@@ -22,7 +22,7 @@ from shared.testing.tokens import Tokens
 from shared.worker import Worker
 
 LOG = "/api/v1/deliveries"
-PATHS = [LOG, f"{LOG}/{new_id()}"]
+PATHS = [LOG, f"{LOG}/{UUID(int=1)}"]
 STATES = {"queued", "retried", "sent", "failed", "unreachable", "cancelled"}
 
 
