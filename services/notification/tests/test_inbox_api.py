@@ -228,9 +228,9 @@ async def test_what_is_anothers_or_another_schools_or_unknown_looks_the_same(
     other = await a_school(worker, settings, database, announcer)
     person_id = new_id()
     (mine_there,) = await notify(other, person_id)
-    (anothers,) = await notify(school, new_id())
+    (strangers,) = await notify(school, new_id())
 
-    answers = [await sign_in(person_id).post(f"{INBOX}/{each}/read") for each in (mine_there, anothers, new_id())]
+    answers = [await sign_in(person_id).post(f"{INBOX}/{each}/read") for each in (mine_there, strangers, new_id())]
 
     assert [each.status_code for each in answers] == [404, 404, 404]
     assert len({each.json()["type"] for each in answers}) == 1
