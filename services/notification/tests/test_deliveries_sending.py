@@ -382,25 +382,27 @@ async def _die(*_: object, **__: object) -> bool:
 class Held:
     """A mail server that answers when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.reached, self.released = asyncio.Event(), asyncio.Event()
+        self._answer = answer
 
     async def send(self, *_: object, **__: object) -> Answer:
         self.reached.set()
         await self.released.wait()
-        return Answer(kind="accepted", text="250 OK")
+        return self._answer
 
 
-def held_sender(school: School, settings: Settings) -> tuple[Sender, Held]:
+def held_sender(school: School, settings: Settings, answer: Answer) -> tuple[Sender, Held]:
     patient = msgspec.structs.replace(settings, smtp_timeout_s=30)
-    sender, held = Sender(school.database, patient), Held()
+    sender, held = Sender(school.database, patient), Held(answer)
     sender._smtp = held  # pyright: ignore[reportAttributeAccessIssue]
     return sender, held
 
 
 async def test_a_sender_that_was_overtaken_gives_the_mail_to_no_third(school: School, settings: Settings) -> None:
     await absent(school)
-    (slow, slow_server), (second, second_server) = held_sender(school, settings), held_sender(school, settings)
+    slow, slow_server = held_sender(school, settings, Answer(kind="refused_for_now", text="451 Later"))
+    second, second_server = held_sender(school, settings, Answer(kind="accepted", text="250 OK"))
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         tasks.create_task(slow.send_next())
         await slow_server.reached.wait()
