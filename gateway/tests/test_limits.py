@@ -205,12 +205,21 @@ async def test_a_frozen_redis_holds_nobody_up_for_long(settings_of: SettingsOf, 
     assert ready.status_code == 503
 
 
+async def cut_off(redis: Redis) -> None:
+    """End the other connections to this database: others' tests run on the same server."""
+    own = await redis.client_id()
+    database = str(redis.connection_pool.connection_kwargs["db"])
+    for each in await redis.client_list():
+        if each["db"] == database and int(each["id"]) != own:
+            await redis.client_kill_filter(_id=each["id"])
+
+
 async def test_redis_is_found_again(stack: Stack, clean_redis: Redis) -> None:
     pipe = RedisPipe(stack.redis_url)
     limiter = limiter_on(pipe, anonymous=Quota("anonymous", 3, 900))
     await limiter.admit("127.0.0.1", None)
 
-    await clean_redis.client_kill_filter(_type="normal", skipme=True)
+    await cut_off(clean_redis)
     await asyncio.sleep(0.05)
     local = await limiter.admit("127.0.0.1", None)
     await asyncio.sleep(0.8)

@@ -35,6 +35,13 @@ QUORUM = {"x-queue-type": "quorum"}
 SAFE_TRANSFER = {**QUORUM, "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 
 
+class Link(aio_pika.Connection):
+    """Closed by us, never by the collector: the library's destructor begins a coroutine wherever it happens to run."""
+
+    def __del__(self) -> None:
+        pass
+
+
 class AmqpBus:
     def __init__(self, url: str, *, retry_delays_s: Sequence[float], concurrency: int) -> None:
         self._url = url
@@ -98,14 +105,14 @@ class AmqpBus:
     async def _open(self) -> AbstractExchange:
         async with self._lock:
             if self._connection is None or self._connection.is_closed or self._exchange is None:
-                self._connection = await aio_pika.connect(self._url, timeout=TIMEOUT_S)
+                self._connection = await aio_pika.connect(self._url, timeout=TIMEOUT_S, connection_class=Link)
                 self._channel = await self._new_channel()
                 self._exchange = await _declare_exchange(self._channel)
             return self._exchange
 
     async def _new_channel(self) -> AbstractChannel:
         if self._connection is None or self._connection.is_closed:
-            self._connection = await aio_pika.connect(self._url, timeout=TIMEOUT_S)
+            self._connection = await aio_pika.connect(self._url, timeout=TIMEOUT_S, connection_class=Link)
         return await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def _declare(self, channel: AbstractChannel, queue: str) -> AbstractQueue:
