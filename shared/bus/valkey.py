@@ -7,7 +7,7 @@ oldest event that is still there. What a consumer that died had in hand is taken
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -103,8 +103,7 @@ class ValkeyBus:
                     for stream, entries in found:
                         for entry_id, message in entries:
                             await running.acquire()
-                            work = self._work(queue, stream, entry_id, message, set(types), handle, running)
-                            tasks.create_task(work)
+                            _begin(tasks, self._work(queue, stream, entry_id, message, set(types), handle, running))
         except (*BROKEN, ExceptionGroup) as error:
             raise BusError(type(error).__name__) from error
 
@@ -177,6 +176,15 @@ class ValkeyBus:
                     await self._work(queue, stream, entry_id, message, types, handle, running)
             stop_if_cancelled()
             await asyncio.sleep(LEASE_MS / 5000)
+
+
+def _begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+    """Start work in a group that may be ending because the connection broke; what was not begun is taken over later."""
+    try:
+        tasks.create_task(work)
+    except RuntimeError:
+        work.close()
+        raise
 
 
 def _key(queue: str, what: str) -> str:

@@ -138,7 +138,7 @@ class Trial:
             await workers.are_at_work()
             await relay.are_at_work()
             # RabbitMQ 3.10 writes the name of a new queue to disk up to half a second after it was declared.
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3)
             async with self._hearing() as worker:
                 await self._let_them_miss_lessons(worker, workers, relay, worker_kills, broker_kills)
             await self._unlink_before_the_mail()

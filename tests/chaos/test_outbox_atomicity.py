@@ -39,7 +39,7 @@ class Audit:
     async def listening(self) -> AsyncGenerator[None]:
         task = asyncio.create_task(self._listen())
         # RabbitMQ 3.10 writes the name of a new queue to disk up to half a second after it was declared.
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3)
         try:
             yield
         finally:

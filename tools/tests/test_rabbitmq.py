@@ -56,8 +56,8 @@ def test_the_stack_chooses_a_node_of_its_own(tmp_path):
 
 def test_messages_survive_kill_9(broker):
     asyncio.run(publish(broker.url))
-    # RabbitMQ 3.10 writes the name of a new quorum queue to disk up to half a second after declaring it.
-    time.sleep(1)
+    # RabbitMQ 3.10 writes the name of a new quorum queue to disk half a second after declaring it, or later when busy.
+    time.sleep(4)
 
     broker.kill()
     broker.start()
@@ -98,6 +98,6 @@ async def fetch(url: str) -> bytes:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
-        message = await queue.get(timeout=30)
+        message = await queue.get(timeout=60)
         await message.ack()
         return message.body
