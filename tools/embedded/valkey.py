@@ -16,8 +16,9 @@ ONCE = Retry(NoBackoff(), retries=0)
 class EmbeddedValkey(Server):
     """A server whose data live in `directory`.
 
-    `durable=True` appends every write to a file before it is answered and syncs the file once a second: a killed
-    Valkey loses nothing, a power cut at most the last second of events. `durable=False` keeps nothing.
+    `durable=True` appends every write to a file, and syncs it, before it is answered: nothing is lost that was taken.
+    Synced once a second only, a busy disk makes Valkey answer before it has written, and a kill then loses events that
+    count as sent. `durable=False` keeps nothing.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class EmbeddedValkey(Server):
             f'dir "{self._directory}"',
             'save ""',
             f"appendonly {'yes' if self._durable else 'no'}",
-            "appendfsync everysec",
+            "appendfsync always",
             "maxmemory-policy noeviction",  # events wait here: none may be dropped to make room
         ]
         if self._password:
