@@ -64,6 +64,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             raise Forbidden("Your login is not linked to a person of this school.")
         return self.person_id
 
+    @property
+    def recipient_id(self) -> UUID:
+        """Under which notifications are addressed to the caller: the school record, or the login of who has none."""
+        return self.person_id or self.user_id
+
 
 def keys_at(url: str) -> FetchKeys:
     async def fetch() -> Mapping[str, Any]:

@@ -22,7 +22,9 @@ from msgspec import inspect
 from shared.commands import openapi_text
 from shared.contracts.academic import AcademicEvent
 from shared.contracts.auth import AuthEvent
+from shared.contracts.communication import CommunicationEvent
 from shared.contracts.envelope import event_type
+from shared.contracts.notification import NotificationEvent
 from shared.contracts.school import SchoolEvent
 from shared.database import Database
 from shared.migrate import migrate
@@ -32,7 +34,13 @@ from tools.topology import DATABASE, SERVICE_NAMES
 
 ROOT = Path(__file__).parent.parent
 EVENTS = ROOT / "docs" / "events"
-UNIONS: Mapping[str, Any] = {"auth": AuthEvent, "school": SchoolEvent, "academic": AcademicEvent}
+UNIONS: Mapping[str, Any] = {
+    "auth": AuthEvent,
+    "school": SchoolEvent,
+    "academic": AcademicEvent,
+    "communication": CommunicationEvent,
+    "notification": NotificationEvent,
+}
 EXAMPLE_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 EXAMPLE_ENV = {
     "DATABASE_URL": "postgresql://nowhere",

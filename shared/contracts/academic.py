@@ -17,6 +17,8 @@ class StudentChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.st
     family_name: str
     """Empty for people who have none."""
     email: str | None = None
+    grade: str | None = None
+    """The year group, as the roster names it."""
     is_active: bool
 
 
@@ -97,6 +99,48 @@ class AttendanceDayChanged(
     """The login that saved the register: nobody is alerted about their own action."""
 
 
+class AbsenceReportChanged(
+    msgspec.Struct, frozen=True, kw_only=True, tag="academic.absence_report_changed.v1", tag_field="type"
+):
+    """What a guardian reported of a child's absence, or asked leave for, and what the office made of it."""
+
+    absence_report_id: UUID
+    student_id: UUID
+    guardian_id: UUID | None = None
+    """Who reported it; none when the office wrote it down."""
+    kind: Literal["absence", "leave"]
+    starts_on: date
+    ends_on: date
+    """The last day, included. Both in the school's time zone."""
+    state: Literal["pending", "accepted", "refused", "withdrawn"]
+    answer: str | None = None
+    """What the office says to the guardian."""
+    changed_by: UUID
+    """The login: nobody is told about their own action."""
+
+
+class RegisterMissing(msgspec.Struct, frozen=True, kw_only=True, tag="academic.register_missing.v1", tag_field="type"):
+    """A lesson that met and had students has no register, and it is time that somebody hears of it: once a step."""
+
+    lesson_id: UUID
+    class_id: UUID
+    class_title: str
+    day: date
+    """In the school's time zone."""
+    starts_at: Instant
+    ends_at: Instant
+    step: Literal["teacher", "office"]
+    """Who is to be told: those who teach the class, later the office too."""
+    teacher_ids: list[UUID]
+
+
 AcademicEvent = (
-    StudentChanged | TeacherChanged | GuardianChanged | GuardianLinkChanged | ClassChanged | AttendanceDayChanged
+    StudentChanged
+    | TeacherChanged
+    | GuardianChanged
+    | GuardianLinkChanged
+    | ClassChanged
+    | AttendanceDayChanged
+    | AbsenceReportChanged
+    | RegisterMissing
 )

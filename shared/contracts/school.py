@@ -17,6 +17,10 @@ class SchoolChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.schoo
     """An IANA name; it decides what `today` is."""
     grace_period_minutes: int
     """How long after an absence was marked its alert waits for a correction."""
+    register_reminder_minutes: int = 15
+    """How long after a lesson began its teacher is reminded of a register that is missing; 0 never."""
+    register_escalation_minutes: int = 60
+    """How long after a lesson began the office hears of it; 0 never."""
 
 
 class AcademicSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +44,22 @@ class BellPeriod(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: time
 
 
+class DayPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """One period of one date, in the school's local time."""
+
+    period: str
+    starts_at: time
+    ends_at: time
+
+
 class CalendarDay(msgspec.Struct, frozen=True, kw_only=True):
     """A day that is not as its weekday says."""
 
     day: date
     kind: Literal["holiday", "special"]
     title: str
+    periods: list[DayPeriod] | None = None
+    """The bells of a special day, all of them; None when they are those of its weekday."""
 
 
 class CalendarChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.calendar_changed.v1", tag_field="type"):

@@ -1,0 +1,51 @@
+"""What `communication` tells the others."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class AnnouncementRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_id: UUID
+    """The school record of a teacher, guardian or student; the login of who has none, such as a school admin."""
+    role: Literal["school_admin", "teacher", "guardian", "student"]
+    student_ids: list[UUID]
+    """The children that a guardian hears of it for; empty for everybody else."""
+
+
+class AnnouncementSent(
+    msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_sent.v1", tag_field="type"
+):
+    """An announcement goes out to a part of its frozen audience: each of them is to be notified exactly once.
+
+    The envelope's subject is `<announcement_id>/<edition>/<part>`.
+    """
+
+    announcement_id: UUID
+    edition: int
+    """1 at first; one more each time the author asks to notify of an edit."""
+    part: int
+    title: str
+    body: str
+    is_urgent: bool
+    """Whether it may break quiet hours."""
+    recipients: list[AnnouncementRecipient]
+    sent_by: UUID
+    """The login."""
+    sent_at: Instant
+
+
+class AnnouncementWithdrawn(
+    msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_withdrawn.v1", tag_field="type"
+):
+    """An announcement is no longer to be seen: what was not sent of it stays unsent."""
+
+    announcement_id: UUID
+    withdrawn_at: Instant
+
+
+CommunicationEvent = AnnouncementSent | AnnouncementWithdrawn
