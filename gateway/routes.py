@@ -33,7 +33,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "attendance-codes",
         "timetable-clashes",
     ),
-    "communication": ("contacts",),
+    "communication": ("contacts", "files"),
     "notification": ("inbox", "deliveries"),
 }
 KEYS_PATH: Final = "/.well-known/jwks.json"

@@ -110,16 +110,24 @@ def _own_variables(service: str, addresses: Addresses, secrets_: Secrets) -> dic
         case "academic":
             return {
                 "SCHOOL_URL": addresses.url("school"),
-                "S3_ENDPOINT_URL": addresses.object_store_url,
-                "S3_BUCKET": BUCKET,
-                "S3_REGION": REGION,
-                "S3_ACCESS_KEY_ID": secrets_.s3_access_key_id,
-                "S3_SECRET_ACCESS_KEY": secrets_.s3_secret_access_key,
+                **_object_store(addresses, secrets_),
             }
+        case "communication":
+            return _object_store(addresses, secrets_)
         case "notification":
             return {"SMTP_URL": addresses.smtp_url, "MAIL_FROM": MAIL_FROM, "SEAL_KEY": secrets_.seal_key}
         case _:
             return {}
+
+
+def _object_store(addresses: Addresses, secrets_: Secrets) -> dict[str, str]:
+    return {
+        "S3_ENDPOINT_URL": addresses.object_store_url,
+        "S3_BUCKET": BUCKET,
+        "S3_REGION": REGION,
+        "S3_ACCESS_KEY_ID": secrets_.s3_access_key_id,
+        "S3_SECRET_ACCESS_KEY": secrets_.s3_secret_access_key,
+    }
 
 
 def _new_secrets() -> Secrets:

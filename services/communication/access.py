@@ -11,8 +11,9 @@ from shared.identity import Caller, Role
 from shared.problems import NotFound
 
 PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
-    Role.SCHOOL_ADMIN: frozenset({"contact.read"}),
-    Role.TEACHER: frozenset({"contact.read"}),
+    Role.SCHOOL_ADMIN: frozenset({"contact.read", "file.upload"}),
+    Role.TEACHER: frozenset({"contact.read", "file.upload"}),
+    Role.GUARDIAN: frozenset({"file.upload"}),
 }
 
 

@@ -2,6 +2,13 @@
 
 CREATE SCHEMA communication;
 
+CREATE TABLE communication.bucket_sweep (
+    is_only boolean DEFAULT true NOT NULL,
+    "position" text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT bucket_sweep_is_only_check CHECK (is_only)
+);
+
 CREATE TABLE communication.class_member (
     school_id uuid NOT NULL,
     class_id uuid NOT NULL,
@@ -13,6 +20,54 @@ CREATE TABLE communication.class_member (
 );
 
 ALTER TABLE ONLY communication.class_member FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE communication.file (
+    school_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    uploader_id uuid NOT NULL,
+    name text NOT NULL,
+    media_type text NOT NULL,
+    size_bytes bigint NOT NULL,
+    state text NOT NULL,
+    upload_id text,
+    object_key text,
+    rejected_because text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT file_check CHECK (((state = 'ready'::text) = (object_key IS NOT NULL))),
+    CONSTRAINT file_check1 CHECK (((state = 'rejected'::text) = (rejected_because IS NOT NULL))),
+    CONSTRAINT file_check2 CHECK (((state = 'pending'::text) = (settled_at IS NULL))),
+    CONSTRAINT file_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 150))),
+    CONSTRAINT file_rejected_because_check CHECK ((rejected_because = ANY (ARRAY['wrong_size'::text, 'wrong_type'::text, 'mixed_types'::text, 'too_many_pixels'::text, 'unpacks_too_large'::text, 'has_macros'::text]))),
+    CONSTRAINT file_size_bytes_check CHECK ((size_bytes > 0)),
+    CONSTRAINT file_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'ready'::text, 'rejected'::text])))
+);
+
+ALTER TABLE ONLY communication.file FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE communication.file_due (
+    school_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE communication.file_usage (
+    school_id uuid NOT NULL,
+    used_bytes bigint NOT NULL,
+    CONSTRAINT file_usage_used_bytes_check CHECK ((used_bytes >= 0))
+);
+
+ALTER TABLE ONLY communication.file_usage FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE communication.file_use (
+    school_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    used_by_kind text NOT NULL,
+    used_by_id uuid NOT NULL,
+    "position" integer NOT NULL
+);
+
+ALTER TABLE ONLY communication.file_use FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE communication.guardian (
     school_id uuid NOT NULL,
@@ -45,6 +100,13 @@ CREATE TABLE communication.inbox (
     event_id uuid NOT NULL,
     type text NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE communication.object_removal (
+    object_key text NOT NULL,
+    upload_id text,
+    due_at timestamp with time zone NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE communication.outbox (
@@ -102,8 +164,23 @@ CREATE TABLE communication.teacher (
 
 ALTER TABLE ONLY communication.teacher FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY communication.bucket_sweep
+    ADD CONSTRAINT bucket_sweep_pkey PRIMARY KEY (is_only);
+
 ALTER TABLE ONLY communication.class_member
     ADD CONSTRAINT class_member_pkey PRIMARY KEY (school_id, class_id, role, person_id, starts_on);
+
+ALTER TABLE ONLY communication.file_due
+    ADD CONSTRAINT file_due_pkey PRIMARY KEY (school_id, file_id);
+
+ALTER TABLE ONLY communication.file
+    ADD CONSTRAINT file_pkey PRIMARY KEY (school_id, file_id);
+
+ALTER TABLE ONLY communication.file_usage
+    ADD CONSTRAINT file_usage_pkey PRIMARY KEY (school_id);
+
+ALTER TABLE ONLY communication.file_use
+    ADD CONSTRAINT file_use_pkey PRIMARY KEY (school_id, file_id, used_by_kind, used_by_id);
 
 ALTER TABLE ONLY communication.guardian_link
     ADD CONSTRAINT guardian_link_pkey PRIMARY KEY (school_id, guardian_link_id);
@@ -113,6 +190,9 @@ ALTER TABLE ONLY communication.guardian
 
 ALTER TABLE ONLY communication.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY communication.object_removal
+    ADD CONSTRAINT object_removal_pkey PRIMARY KEY (object_key);
 
 ALTER TABLE ONLY communication.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
@@ -132,9 +212,17 @@ ALTER TABLE ONLY communication.student
 ALTER TABLE ONLY communication.teacher
     ADD CONSTRAINT teacher_pkey PRIMARY KEY (school_id, teacher_id);
 
+CREATE INDEX file_due_at ON communication.file_due USING btree (due_at, school_id, file_id);
+
+CREATE INDEX file_uploader ON communication.file USING btree (school_id, uploader_id, file_id);
+
+CREATE INDEX file_use_user ON communication.file_use USING btree (school_id, used_by_kind, used_by_id, "position");
+
 CREATE INDEX guardian_link_student ON communication.guardian_link USING btree (school_id, student_id, guardian_id);
 
 CREATE INDEX inbox_received ON communication.inbox USING btree (received_at);
+
+CREATE INDEX object_removal_due ON communication.object_removal USING btree (due_at, object_key);
 
 CREATE INDEX outbox_published ON communication.outbox USING btree (published_at) WHERE (published_at IS NOT NULL);
 
@@ -143,7 +231,16 @@ CREATE INDEX outbox_unpublished ON communication.outbox USING btree (created_at)
 ALTER TABLE ONLY communication.class_member
     ADD CONSTRAINT class_member_school_id_class_id_fkey FOREIGN KEY (school_id, class_id) REFERENCES communication.school_class(school_id, class_id);
 
+ALTER TABLE ONLY communication.file_use
+    ADD CONSTRAINT file_use_school_id_file_id_fkey FOREIGN KEY (school_id, file_id) REFERENCES communication.file(school_id, file_id);
+
 ALTER TABLE communication.class_member ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE communication.file ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE communication.file_usage ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE communication.file_use ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.guardian ENABLE ROW LEVEL SECURITY;
 
@@ -159,6 +256,12 @@ ALTER TABLE communication.teacher ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON communication.class_member USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON communication.file USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON communication.file_usage USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON communication.file_use USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON communication.guardian USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -173,13 +276,39 @@ CREATE POLICY tenant ON communication.teacher USING ((school_id = ( SELECT (NULL
 
 GRANT USAGE ON SCHEMA communication TO communication_app;
 
+GRANT SELECT,UPDATE ON TABLE communication.bucket_sweep TO communication_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE communication.class_member TO communication_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE communication.file TO communication_app;
+
+GRANT UPDATE(state) ON TABLE communication.file TO communication_app;
+
+GRANT UPDATE(upload_id) ON TABLE communication.file TO communication_app;
+
+GRANT UPDATE(object_key) ON TABLE communication.file TO communication_app;
+
+GRANT UPDATE(rejected_because) ON TABLE communication.file TO communication_app;
+
+GRANT UPDATE(settled_at) ON TABLE communication.file TO communication_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.file_due TO communication_app;
+
+GRANT SELECT,INSERT ON TABLE communication.file_usage TO communication_app;
+
+GRANT UPDATE(used_bytes) ON TABLE communication.file_usage TO communication_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE communication.file_use TO communication_app;
+
+GRANT UPDATE("position") ON TABLE communication.file_use TO communication_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE communication.guardian TO communication_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE communication.guardian_link TO communication_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE communication.inbox TO communication_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.object_removal TO communication_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE communication.outbox TO communication_app;
 

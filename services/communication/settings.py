@@ -1,7 +1,52 @@
 """Settings of the communication service."""
 
-from shared.settings import ServiceSettings
+from typing import Final
+
+from services.communication.files.rules import EXTENSIONS
+from shared.settings import ServiceSettings, SettingsError
+
+MAX_DOWNLOAD_S: Final = 300
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
-    """Nothing besides what every service needs."""
+    s3_endpoint_url: str = ""
+    """Empty for the real S3."""
+    s3_public_endpoint_url: str = ""
+    """Where browsers reach the store, when that is not where we do."""
+    s3_bucket: str
+    s3_region: str
+    s3_access_key_id: str
+    s3_secret_access_key: str
+    cloudfront_domain: str = ""
+    """A distribution in front of the bucket, such as `files.example.org`; downloads go there when all three are set."""
+    cloudfront_key_pair_id: str = ""
+    cloudfront_private_key: str = ""
+    """RSA, in PEM."""
+    file_max_bytes: int = 50 * 1024 * 1024
+    file_quota_bytes: int = 5 * 1024 * 1024 * 1024
+    """Of a school, for all its files that are ready or on their way."""
+    file_types: str = ",".join(EXTENSIONS)
+    """The types that are taken, separated by commas: some of those that can be judged."""
+    file_max_pending: int = 20
+    """How many uploads a person may have begun and not completed."""
+    file_upload_url_s: int = 900
+    file_download_url_s: int = MAX_DOWNLOAD_S
+    """At the most five minutes: who has the URL has the file."""
+    file_pending_max_age_h: float = 24.0
+    """So long an upload may take until it is forgotten, and an object in the bucket may be unknown to us."""
+    file_unused_max_age_d: float = 7.0
+    """So long a file that nothing uses is kept, and one that was rejected is told of."""
+    file_poll_s: float = 5.0
+    """How often the worker looks for files and objects that are to go."""
+    bucket_sweep_h: float = 24.0
+    """How often the worker looks through the whole bucket for objects that no file knows."""
+
+    def __post_init__(self) -> None:
+        if unknown := self.allowed_types - EXTENSIONS.keys():
+            raise SettingsError(f"FILE_TYPES: {', '.join(sorted(unknown))} cannot be judged")
+        if not 1 <= self.file_download_url_s <= MAX_DOWNLOAD_S:
+            raise SettingsError(f"FILE_DOWNLOAD_URL_S: not between 1 and {MAX_DOWNLOAD_S}")
+
+    @property
+    def allowed_types(self) -> frozenset[str]:
+        return frozenset(each.strip() for each in self.file_types.split(",") if each.strip())

@@ -1,5 +1,7 @@
-"""What communication does unasked: it keeps its read models of schools and people."""
+"""What communication does unasked: it keeps its read models of schools and people, and clears away files."""
 
+from services.communication.files.store import FileStore
+from services.communication.files.sweeper import Sweeper
 from services.communication.roster import reactions as roster
 from services.communication.settings import Settings
 from shared.contracts.academic import (
@@ -11,10 +13,11 @@ from shared.contracts.academic import (
 )
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
-from shared.worker import Worker, on
+from shared.worker import Worker, every, on
 
 
 def create_worker(settings: Settings, database: Database) -> Worker:
+    sweeper = Sweeper(database, FileStore(settings), settings)
     return Worker(
         "communication",
         database=database,
@@ -26,5 +29,10 @@ def create_worker(settings: Settings, database: Database) -> Worker:
             on(GuardianChanged, roster.guardian_changed),
             on(GuardianLinkChanged, roster.guardian_link_changed),
             on(ClassChanged, roster.class_changed),
+        ],
+        tasks=[
+            every(settings.file_poll_s, "discard_files", sweeper.discard_due),
+            every(settings.file_poll_s, "remove_objects", sweeper.remove_objects),
+            every(settings.file_poll_s, "sweep_bucket", sweeper.sweep_bucket),
         ],
     )

@@ -48,4 +48,25 @@ class AnnouncementWithdrawn(
     withdrawn_at: Instant
 
 
-CommunicationEvent = AnnouncementSent | AnnouncementWithdrawn
+class FileReady(msgspec.Struct, frozen=True, kw_only=True, tag="communication.file_ready.v1", tag_field="type"):
+    """A file was uploaded and found to be what it was said to be: it can be attached and downloaded."""
+
+    file_id: UUID
+    name: str
+    media_type: str
+    size_bytes: int
+    uploaded_by: UUID
+    """The login."""
+
+
+class FileRejected(msgspec.Struct, frozen=True, kw_only=True, tag="communication.file_rejected.v1", tag_field="type"):
+    """A file was uploaded and is not what it was said to be: nobody will ever download it."""
+
+    file_id: UUID
+    reason: str
+    """`wrong_size`, `wrong_type`, `mixed_types` and so on; there may come further ones."""
+    uploaded_by: UUID
+    """The login."""
+
+
+CommunicationEvent = AnnouncementSent | AnnouncementWithdrawn | FileReady | FileRejected
