@@ -71,10 +71,8 @@ async def _take_room(tx: Tx, settings: Settings, caller: Caller, row: FileRow) -
             quota_bytes=quota,
             used_bytes=used,
         )
-    if (
-        await queries.pending_count(tx, school_id=caller.school, uploader_id=caller.user_id)
-        >= settings.file_max_pending
-    ):
+    pending = await queries.pending_count(tx, school_id=caller.school, uploader_id=caller.user_id)
+    if pending >= settings.file_max_pending:
         raise rules.TooManyPending(f"There may be {settings.file_max_pending} at a time.")
 
 
@@ -176,8 +174,8 @@ async def _join(store: FileStore, row: FileRow, quarantine: str) -> None:
 
 
 async def _fault_of(store: FileStore, row: FileRow, key: str) -> Fault | None:
-    size_bytes = await store.size_of(key)
-    if size_bytes != row.size_bytes:
+    size_bytes = row.size_bytes
+    if await store.size_of(key) != size_bytes:
         return "wrong_size"
     seen = min(content.WINDOW_BYTES, size_bytes)
     head = await store.read(key, first=0, count=seen)

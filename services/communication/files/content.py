@@ -173,13 +173,11 @@ def _office(folder: str) -> Callable[[Sample], Fault | None]:
             return "wrong_type"
         try:
             with zipfile.ZipFile(_Tail(sample)) as archive:
-                entries, begins_at = (
-                    archive.infolist(),
-                    min((each.header_offset for each in archive.infolist()), default=1),
-                )
+                entries = archive.infolist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, zlib.error):
             return "wrong_type"
         names = [each.filename for each in entries]
+        begins_at = min((each.header_offset for each in entries), default=None)
         if begins_at != 0 or "[Content_Types].xml" not in names or not any(n.startswith(folder) for n in names):
             return "wrong_type"
         if any(each.flag_bits & 1 or each.filename.startswith("/") or ".." in each.filename for each in entries):

@@ -1,6 +1,5 @@
 """Files over HTTP; their bytes never come this way."""
 
-from typing import Final
 from uuid import UUID
 
 from litestar import Router, delete, get, post
@@ -27,8 +26,6 @@ from shared.database import Database
 from shared.identity import Caller, Role
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound, Unavailable
-
-NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @post(
@@ -90,7 +87,6 @@ async def show_file(
     operation_id="show_file_upload",
     summary="What of a file is not in the store yet, with fresh URLs: how an upload that broke off goes on.",
     opt={"permission": "file.upload", "problems": (NotFound, FileSettled, Unavailable)},
-    response_headers=NO_STORE,
 )
 async def show_file_upload(
     file_id: FromPath[UUID],
@@ -124,7 +120,6 @@ async def complete_file(
     operation_id="show_file_download",
     summary="A URL that downloads the file and is good for a few minutes.",
     opt={"permission": "file.upload", "problems": (NotFound, FileNotReady)},
-    response_headers=NO_STORE,
 )
 async def show_file_download(
     file_id: FromPath[UUID],

@@ -144,9 +144,11 @@ class FileStore(Objects):
     async def read(self, key: str, *, first: int, count: int) -> bytes:
         """Some bytes of an object that is there."""
         span = f"bytes={first}-{first + count - 1}"
-        return await self._call(
-            lambda: self._client.get_object(Bucket=self._bucket, Key=key, Range=span)["Body"].read()
-        )
+
+        def work() -> bytes:
+            return self._client.get_object(Bucket=self._bucket, Key=key, Range=span)["Body"].read()
+
+        return await self._call(work)
 
     async def copy(self, key: str, to: str, *, media_type: str) -> bool:
         """Inside the store. False when there is no object to copy."""

@@ -39,7 +39,9 @@ class Sweeper:
         """Forget what was not completed in time, and what has not been used for long. True when there may be more."""
         async with self._database.transaction() as tx:
             due = await queries.claim_due_files(tx, now=clock.now(), limit=BATCH)
-            for school_id, of_school in groupby(due, key=lambda each: each.school_id):
+            # In order of the schools: two workers must not wait for each other's.
+            ordered = sorted(due, key=lambda each: each.school_id)
+            for school_id, of_school in groupby(ordered, key=lambda each: each.school_id):
                 await switch_school(tx, school_id)
                 await self._discard(tx, school_id, [each.file_id for each in of_school])
         return len(due) == BATCH

@@ -1,17 +1,20 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 
 import httpx
 import pytest
 
 from services.communication.app import create_app
+from services.communication.files.store import FileStore
 from services.communication.settings import Settings
 from services.communication.tests.factories import School
+from services.communication.tests.files import FileSchool
 from services.communication.worker import create_worker
 from shared.database import Database
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from shared.worker import Worker
+from tools.embedded.object_store import EmbeddedObjectStore
 
 
 @pytest.fixture
@@ -38,3 +41,30 @@ async def school(client: httpx.AsyncClient, worker: Worker, tokens: Tokens) -> S
     school = School(client, worker, tokens)
     await school.named(version=1)
     return school
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedObjectStore]:
+    directory = tmp_path_factory.mktemp("objects")
+    store = EmbeddedObjectStore(
+        directory, access_key_id="key", secret_access_key="secret", bucket="homeroom", log=directory / "log"
+    )
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def store(settings: Settings) -> FileStore:
+    return FileStore(settings)
+
+
+@pytest.fixture
+def files(client: httpx.AsyncClient, tokens: Tokens) -> FileSchool:
+    return FileSchool(client, tokens)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncGenerator[Database]:
+    async with Database(settings) as database:
+        yield database
