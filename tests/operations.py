@@ -15,7 +15,12 @@ from shared.web.openapi import openapi_document
 VERSION = 987_654_321
 """Stands for the version that a record has by now; whoever sends the request puts it in."""
 SAMPLES = ("Grace Hopper", "3", "QA1", "grace@home.test", "+1 555 0199", "abc")
-NAMED_SAMPLES = {"time_zone": "America/Chicago", "default_code": "P", "period": "3"}
+NAMED_SAMPLES = {
+    "time_zone": "America/Chicago",
+    "default_code": "P",
+    "period": "3",
+    "media_type": "application/pdf",
+}
 
 
 class CannotBeMade(Exception):

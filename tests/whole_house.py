@@ -15,6 +15,7 @@ import pytest
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.auth.kit import Kit
+from services.communication.files.store import FileStore
 from services.notification.alerts.actions import release_due
 from services.notification.alerts.telling import Teller
 from services.notification.inbox.live import Announcer
@@ -144,8 +145,12 @@ def _files_in_memory() -> Generator[None]:
     async def put(_: Objects, key: str, content: bytes, *, media_type: str) -> None:
         files[key] = content
 
+    async def size_of(_: FileStore, key: str) -> int | None:
+        return len(files[key]) if key in files else None
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Objects, "put", put)
+        patched.setattr(FileStore, "size_of", size_of)
         yield
 
 
@@ -245,6 +250,7 @@ class FilledSchool:
         await self._absence()
         await self._carry()
         await self._alerts()
+        await self._files()
         await self._remember()
         return self
 
@@ -420,6 +426,12 @@ class FilledSchool:
         self.ids["notification_id"] = self.ids["last-event-id"] = inbox["items"][0]["notification_id"]
         deliveries = await self.ask("notification", "GET", "/deliveries")
         self.ids["delivery_id"] = deliveries["items"][0]["delivery_id"]
+
+    async def _files(self) -> None:
+        for name in ("Plan", "List"):
+            body = {"name": f"{name} {self.mark}", "size_bytes": 1000, "media_type": "application/pdf"}
+            made = await self.ask("communication", "POST", "/files", json=body)
+            self.ids["file_id"] = made["file"]["id"]
 
     async def _remember(self) -> None:
         headers = self.house.tokens.headers(Role.PLATFORM_ADMIN) | {"Content-Type": "application/zip"}

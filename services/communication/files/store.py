@@ -179,10 +179,13 @@ class FileStore(Objects):
 
     async def open_uploads(self, prefix: str) -> list[ListedObject]:
         """The first thousand multipart uploads that were neither finished nor aborted."""
-        answer = await self._call(lambda: self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix))
+        # The embedded store says that there is no such upload when there is none at all.
+        answer = await self._call(
+            lambda: _unless_absent(lambda: self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix))
+        )
+        uploads: list[Any] = [] if answer is None else answer.get("Uploads", [])
         return [
-            ListedObject(key=each["Key"], changed_at=each["Initiated"], upload_id=each["UploadId"])
-            for each in answer.get("Uploads", ())
+            ListedObject(key=each["Key"], changed_at=each["Initiated"], upload_id=each["UploadId"]) for each in uploads
         ]
 
 

@@ -61,7 +61,7 @@ class Sweeper:
         gone = [each.object_key for each in claimed if await self._remove(each)]
         async with self._database.transaction() as tx:
             await queries.end_removals(tx, gone)
-        return len(gone) == BATCH
+        return len(claimed) == BATCH
 
     async def _remove(self, removal: Removal) -> bool:
         """One that cannot be removed must not hold up the others."""

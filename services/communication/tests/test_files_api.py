@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from urllib.parse import quote, unquote
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -138,16 +139,26 @@ async def test_the_store_takes_exactly_what_was_announced(files: FileSchool, how
     longer = part["url"].replace("X-Amz-Expires=900", "X-Amz-Expires=90000")
 
     refused = [
-        await put(part["url"], body + b"x", headers),
-        await put(part["url"], body[:-1], headers),
-        await put(forged, body, headers),
-        await put(elsewhere, body, headers),
-        await put(longer, body, headers),
-        await put(part["url"].partition("?")[0], body, headers),
+        await is_refused(part["url"], body + b"x", headers),
+        await is_refused(part["url"], body[:-1], headers),
+        await is_refused(forged, body, headers),
+        await is_refused(elsewhere, body, headers),
+        await is_refused(longer, body, headers),
+        await is_refused(part["url"].partition("?")[0], body, headers),
     ]
+    shown = (await files.ask("GET", f"/{made['file']['id']}/upload")).json()
 
-    assert {answer.is_client_error for answer in refused} == {True}
+    assert refused == [True] * 6
+    assert shown["parts"][0]["url"] is not None
     assert (await put(part["url"], body, headers)).status_code == 200
+
+
+async def is_refused(url: str, content: bytes, headers: dict[str, str]) -> bool:
+    """Whether the store says no, or hangs up on what is too much to read on."""
+    try:
+        return (await put(url, content, headers)).is_client_error
+    except (httpx.ReadError, httpx.WriteError):
+        return True
 
 
 async def test_the_store_takes_no_other_type_than_was_announced(files: FileSchool) -> None:
@@ -363,7 +374,7 @@ async def test_a_file_in_use_stays_until_it_is_taken_off(
     files: FileSchool, database: Database, settings: Settings
 ) -> None:
     file_id = await files.ready()
-    use = {"used_by_kind": "announcement", "used_by_id": new_id(), "file_ids": [file_id]}
+    use = {"used_by_kind": "announcement", "used_by_id": new_id(), "file_ids": [UUID(file_id)]}
     async with database.transaction(school_id=files.school_id) as tx:
         await actions.attach(tx, caller(files), **use)
 
@@ -400,7 +411,9 @@ async def test_only_ones_own_ready_files_can_be_attached(
 
     with pytest.raises(Problem) as refused:
         async with database.transaction(school_id=files.school_id) as tx:
-            await actions.attach(tx, who, used_by_kind="announcement", used_by_id=new_id(), file_ids=[ids[whose]])
+            await actions.attach(
+                tx, who, used_by_kind="announcement", used_by_id=new_id(), file_ids=[UUID(str(ids[whose]))]
+            )
 
     assert refused.value.slug == slug
 
@@ -411,7 +424,7 @@ async def test_other_rooms_get_a_url_for_whom_their_own_guards_let_in(
     file_id = await files.ready(pdf(700))
     reader = database.reader(school_id=files.school_id)
 
-    download = await actions.download_url(reader, store, settings, files.school_id, file_id)  # pyright: ignore[reportArgumentType]
+    download = await actions.download_url(reader, store, settings, files.school_id, UUID(file_id))
 
     assert (await get(download.url)).content == pdf(700)
     with pytest.raises(NotFound):
