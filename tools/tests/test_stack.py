@@ -142,10 +142,10 @@ def test_secrets_of_another_version_are_told(tmp_path):
 
 def test_each_service_learns_its_own_secrets_only(tmp_path):
     with BackingServers(tmp_path, bus="valkey") as stack:
-        env = " ".join(stack.service_env("communication").values())
+        env = " ".join(stack.service_env("school").values())
 
-    assert stack.secrets.database["communication_app"] in env
-    assert not any(secret in env for secret in secrets_of_others(stack.secrets, "communication"))
+    assert stack.secrets.database["school_app"] in env
+    assert not any(secret in env for secret in secrets_of_others(stack.secrets, "school"))
 
 
 def secrets_of_others(secrets: Secrets, service: str) -> list[str]:
