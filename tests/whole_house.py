@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.auth.kit import Kit
 from services.communication.files.store import FileStore
+from services.communication.tests.files import pdf
 from services.notification.alerts.actions import release_due
 from services.notification.alerts.telling import Teller
 from services.notification.inbox.live import Announcer
@@ -41,6 +42,8 @@ from tools.topology import SERVICE_NAMES
 
 TIME_ZONE = "America/New_York"
 PASSWORD = "correct horse battery"
+UPLOADED = pdf(1000)
+"""What lies at every key of the bucket that is asked for."""
 SCHOOL_ROLES = (Role.SCHOOL_ADMIN, Role.TEACHER, Role.STUDENT, Role.GUARDIAN)
 OVERRIDES: Mapping[str, Mapping[str, object]] = {
     "auth": {"client_ip_header": "x-client-ip", "attempts_per_account": 1_000_000, "log_level": "INFO"},
@@ -145,12 +148,19 @@ def _files_in_memory() -> Generator[None]:
     async def put(_: Objects, key: str, content: bytes, *, media_type: str) -> None:
         files[key] = content
 
-    async def size_of(_: FileStore, key: str) -> int | None:
-        return len(files[key]) if key in files else None
+    async def size_of(*_: object) -> int:
+        return len(UPLOADED)
+
+    async def copy(*_: object, **__: object) -> bool:
+        return True
+
+    async def read(_: FileStore, _key: str, *, first: int, count: int) -> bytes:
+        return UPLOADED[first : first + count]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Objects, "put", put)
-        patched.setattr(FileStore, "size_of", size_of)
+        for fake in (size_of, copy, read):
+            patched.setattr(FileStore, fake.__name__, fake)
         yield
 
 
@@ -428,10 +438,12 @@ class FilledSchool:
         self.ids["delivery_id"] = deliveries["items"][0]["delivery_id"]
 
     async def _files(self) -> None:
-        for name in ("Plan", "List"):
-            body = {"name": f"{name} {self.mark}", "size_bytes": 1000, "media_type": "application/pdf"}
+        for name in ("Map", "Plan", "List"):
+            body = {"name": f"{name} {self.mark}", "size_bytes": len(UPLOADED), "media_type": "application/pdf"}
             made = await self.ask("communication", "POST", "/files", json=body)
+            self.ids["ready_file_id"] = self.ids.get("file_id", "")
             self.ids["file_id"] = made["file"]["id"]
+        await self.ask("communication", "POST", f"/files/{self.ids['ready_file_id']}/complete")
 
     async def _remember(self) -> None:
         headers = self.house.tokens.headers(Role.PLATFORM_ADMIN) | {"Content-Type": "application/zip"}
