@@ -464,6 +464,7 @@ class FilledSchool:
             "add_guardian_link": {"guardian_id": self.ids["other_guardian_id"]},
             "take_register": {"marks": [{"student_id": person, "code": "L", "minutes_late": 5}]},
             "save_attendance_code": {"code": "QA1"},
+            "change_school": {"register_escalation_minutes": 30},
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
         }

@@ -83,7 +83,11 @@ CREATE TABLE school.school (
     grace_period_minutes smallint DEFAULT 10 NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
     calendar_version bigint DEFAULT 1 NOT NULL,
-    CONSTRAINT school_grace_period_minutes_check CHECK (((grace_period_minutes >= 0) AND (grace_period_minutes <= 240)))
+    register_reminder_minutes smallint DEFAULT 15 NOT NULL,
+    register_escalation_minutes smallint DEFAULT 60 NOT NULL,
+    CONSTRAINT school_grace_period_minutes_check CHECK (((grace_period_minutes >= 0) AND (grace_period_minutes <= 240))),
+    CONSTRAINT school_register_escalation_minutes_check CHECK (((register_escalation_minutes >= 0) AND (register_escalation_minutes <= 480))),
+    CONSTRAINT school_register_reminder_minutes_check CHECK (((register_reminder_minutes >= 0) AND (register_reminder_minutes <= 480)))
 );
 
 ALTER TABLE ONLY school.school FORCE ROW LEVEL SECURITY;

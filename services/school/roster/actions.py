@@ -22,6 +22,8 @@ from shared.database import Database, Tx, switch_school
 from shared.ids import new_id
 
 DEFAULT_GRACE_PERIOD_MINUTES = 10
+DEFAULT_REGISTER_REMINDER_MINUTES = 15
+DEFAULT_REGISTER_ESCALATION_MINUTES = 60
 
 
 async def save_roster(database: Database, roster: RosterUpsert, *, default_time_zone: str) -> RosterUpserted:
@@ -74,6 +76,8 @@ async def _add_school(
         name=new.name,
         time_zone=time_zone,
         grace_period_minutes=DEFAULT_GRACE_PERIOD_MINUTES,
+        register_reminder_minutes=DEFAULT_REGISTER_REMINDER_MINUTES,
+        register_escalation_minutes=DEFAULT_REGISTER_ESCALATION_MINUTES,
         version=1,
         calendar_version=1,
     )

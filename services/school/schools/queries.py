@@ -8,7 +8,8 @@ from services.school.schools.schemas import School
 from shared.database import Reader, Tx
 
 SCHOOL = """
-SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, version, calendar_version
+SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
+       register_escalation_minutes, version, calendar_version
 FROM school
 WHERE school_id = %(school_id)s
 """
@@ -19,7 +20,8 @@ async def school(reader: Reader, *, school_id: UUID) -> School | None:
 
 
 LOCK_SCHOOL = """
-SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, version, calendar_version
+SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
+       register_escalation_minutes, version, calendar_version
 FROM school
 WHERE school_id = %(school_id)s
 FOR UPDATE
@@ -33,11 +35,12 @@ async def lock_school(tx: Tx, *, school_id: UUID) -> School | None:
 
 ADD_SCHOOL = """
 INSERT INTO school (
-    school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, version, calendar_version
+    school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
+    register_escalation_minutes, version, calendar_version
 )
 VALUES (
-    %(school_id)s, %(district_id)s, %(sourced_id)s, %(name)s, %(time_zone)s, %(grace_period_minutes)s, %(version)s,
-    %(calendar_version)s
+    %(school_id)s, %(district_id)s, %(sourced_id)s, %(name)s, %(time_zone)s, %(grace_period_minutes)s,
+    %(register_reminder_minutes)s, %(register_escalation_minutes)s, %(version)s, %(calendar_version)s
 )
 """
 
@@ -50,7 +53,8 @@ async def add_school(tx: Tx, *, school: School) -> None:
 SAVE_SCHOOL = """
 UPDATE school
 SET name = %(name)s, time_zone = %(time_zone)s, grace_period_minutes = %(grace_period_minutes)s,
-    version = %(version)s
+    register_reminder_minutes = %(register_reminder_minutes)s,
+    register_escalation_minutes = %(register_escalation_minutes)s, version = %(version)s
 WHERE school_id = %(school_id)s
 """
 
@@ -63,6 +67,8 @@ async def save_school(tx: Tx, *, school: School) -> None:
         name=school.name,
         time_zone=school.time_zone,
         grace_period_minutes=school.grace_period_minutes,
+        register_reminder_minutes=school.register_reminder_minutes,
+        register_escalation_minutes=school.register_escalation_minutes,
         version=school.version,
     )
 

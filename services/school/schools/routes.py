@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from services.school.schools import actions, queries
-from services.school.schools.rules import StaleSchool, UnknownTimeZone
+from services.school.schools.rules import OfficeBeforeTeacher, StaleSchool, UnknownTimeZone
 from services.school.schools.schemas import School, SchoolChange
 from shared.database import Database
 from shared.identity import Caller
@@ -28,8 +28,8 @@ async def show_school(database: NamedDependency[Database], caller: NamedDependen
 @patch(
     "/",
     operation_id="change_school",
-    summary="Change the name, the time zone or the grace period.",
-    opt={"permission": "school.manage", "problems": (NotFound, StaleSchool, UnknownTimeZone)},
+    summary="Change the name, the time zone, the grace period or when somebody hears of a missing register.",
+    opt={"permission": "school.manage", "problems": (NotFound, StaleSchool, UnknownTimeZone, OfficeBeforeTeacher)},
 )
 async def change_school(
     data: JSONBody[SchoolChange], database: NamedDependency[Database], caller: NamedDependency[Caller]

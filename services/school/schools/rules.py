@@ -18,6 +18,11 @@ class UnknownTimeZone(Invalid):
     title = "There is no such time zone"
 
 
+class OfficeBeforeTeacher(Invalid):
+    slug = "office-before-teacher"
+    title = "The office would hear of a missing register before its teacher"
+
+
 class StaleSchool(PreconditionFailed):
     slug = "stale-school"
     title = "The school was changed by somebody else"
@@ -30,7 +35,7 @@ def is_time_zone(name: str) -> bool:
 def changed(before: School, change: SchoolChange) -> School:
     """The school with the change made, its version counted up only if it differs.
 
-    Raises StaleSchool, UnknownTimeZone.
+    Raises StaleSchool, UnknownTimeZone, OfficeBeforeTeacher.
     """
     if change.version != before.version:
         raise StaleSchool(f"The school is at version {before.version}.")
@@ -38,7 +43,15 @@ def changed(before: School, change: SchoolChange) -> School:
     if not is_time_zone(str(wanted.get("time_zone", before.time_zone))):
         raise UnknownTimeZone(errors=[FieldError("/time_zone", "Use an IANA name, such as America/New_York.")])
     after = structs.replace(before, **wanted)
+    require_steps(after.register_reminder_minutes, after.register_escalation_minutes)
     return after if after == before else structs.replace(after, version=before.version + 1)
+
+
+def require_steps(reminder_minutes: int, escalation_minutes: int) -> None:
+    """Raises OfficeBeforeTeacher; a step that is never taken comes before or after nothing."""
+    if reminder_minutes and escalation_minutes and reminder_minutes >= escalation_minutes:
+        detail = f"More than the {reminder_minutes} minutes after which its teacher is reminded, or 0 for never."
+        raise OfficeBeforeTeacher(detail, errors=[FieldError("/register_escalation_minutes", detail)])
 
 
 def renamed(before: School, name: str) -> School:
@@ -52,4 +65,6 @@ def as_event(school: School) -> SchoolChanged:
         name=school.name,
         time_zone=school.time_zone,
         grace_period_minutes=school.grace_period_minutes,
+        register_reminder_minutes=school.register_reminder_minutes,
+        register_escalation_minutes=school.register_escalation_minutes,
     )

@@ -10,6 +10,7 @@ PLAIN = r"^[^\x00-\x1f\x7f]*$"
 SchoolName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=PLAIN)]
 TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN, description="An IANA name.")]
 GracePeriod = Annotated[int, msgspec.Meta(ge=0, le=240)]
+RegisterMinutes = Annotated[int, msgspec.Meta(ge=0, le=480)]
 
 
 class School(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,10 @@ class School(msgspec.Struct, frozen=True, kw_only=True):
     """An IANA name; it decides what `today` is."""
     grace_period_minutes: int
     """How long after an absence was marked its alert waits for a correction."""
+    register_reminder_minutes: int
+    """How long after a lesson began its teacher is reminded of a register that is missing; 0 never."""
+    register_escalation_minutes: int
+    """How long after a lesson began the office hears of it; 0 never."""
     version: int
     """Counts the changes of the fields above."""
     calendar_version: int
@@ -34,3 +39,6 @@ class SchoolChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: SchoolName | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
     grace_period_minutes: GracePeriod | UnsetType = UNSET
+    register_reminder_minutes: RegisterMinutes | UnsetType = UNSET
+    register_escalation_minutes: RegisterMinutes | UnsetType = UNSET
+    """Longer than the reminder, unless one of them is 0."""

@@ -16,6 +16,7 @@ async def test_a_school_shows_its_settings(school: School) -> None:
     assert found["name"] == "Lincoln Elementary"
     assert found["time_zone"] == "America/New_York"
     assert found["grace_period_minutes"] == 10
+    assert (found["register_reminder_minutes"], found["register_escalation_minutes"]) == (15, 60)
     assert (found["version"], found["calendar_version"]) == (1, 1)
 
 
@@ -75,6 +76,10 @@ async def test_a_time_zone_must_exist(school: School, zone: str) -> None:
     [
         {"grace_period_minutes": 241},
         {"grace_period_minutes": -1},
+        {"register_reminder_minutes": -1},
+        {"register_reminder_minutes": 481},
+        {"register_escalation_minutes": 481},
+        {"register_escalation_minutes": None},
         {"name": ""},
         {"name": "a\x00b"},
         {"name": "x" * 256},
@@ -87,6 +92,44 @@ async def test_what_cannot_be_saved_is_refused(school: School, wrong: dict[str, 
     answer = await school.send("PATCH", "/school", {"version": 1, **wrong})
 
     assert answer.status_code == 400
+
+
+async def test_when_a_missing_register_is_told_of_is_saved_and_told(school: School) -> None:
+    change = {"version": 1, "register_reminder_minutes": 5, "register_escalation_minutes": 480}
+
+    answer = await school.send("PATCH", "/school", change)
+
+    assert answer.status_code == 200
+    assert answer.json() == await school.get("/school")
+    told = school.house.told_schools(school.school_id)[-1][1]
+    assert (told.register_reminder_minutes, told.register_escalation_minutes) == (5, 480)
+
+
+@pytest.mark.parametrize(("reminder", "escalation"), [(0, 0), (0, 5), (5, 0), (5, 6)])
+async def test_each_step_can_be_left_out(school: School, reminder: int, escalation: int) -> None:
+    change = {"register_reminder_minutes": reminder, "register_escalation_minutes": escalation}
+
+    answer = await school.send("PATCH", "/school", {"version": 1, **change})
+
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in change} == change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"register_reminder_minutes": 20, "register_escalation_minutes": 20},
+        {"register_reminder_minutes": 60},
+        {"register_escalation_minutes": 15},
+    ],
+)
+async def test_the_teacher_hears_before_the_office(school: School, change: dict[str, int]) -> None:
+    answer = await school.send("PATCH", "/school", {"version": 1, **change})
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "/problems/office-before-teacher"
+    assert pointers(answer) == ["/register_escalation_minutes"]
+    assert (await school.get("/school"))["version"] == 1
 
 
 async def test_another_school_is_neither_seen_nor_changed(house: House, school: School) -> None:
