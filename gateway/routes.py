@@ -32,6 +32,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "lessons",
         "attendance-codes",
         "timetable-clashes",
+        "absence-reports",
     ),
     "communication": ("contacts", "files"),
     "notification": ("inbox", "deliveries"),

@@ -258,6 +258,7 @@ class FilledSchool:
         await self._logins()
         await self._carry()
         await self._absence()
+        await self._reports()
         await self._carry()
         await self._alerts()
         await self._files()
@@ -421,6 +422,19 @@ class FilledSchool:
         changed = {"version": 1, "marks": [mark], "reason": f"Reason {self.mark}"}
         await self.ask("academic", "PUT", path, Role.TEACHER, json=changed)
 
+    async def _reports(self) -> None:
+        """Leave that the guardian asks for, once to be decided on and once to be withdrawn: it explains nothing yet."""
+        for name in ("absence_report_id", "own_report_id"):
+            body = {
+                "student_id": self.ids["student_id"],
+                "kind": "leave",
+                "starts_on": str(self.today + timedelta(days=1)),
+                "ends_on": str(self.today + timedelta(days=2)),
+                "reason": f"Reason {self.mark}",
+            }
+            made = await self.ask("academic", "POST", "/absence-reports", Role.GUARDIAN, json=body)
+            self.ids[name] = made["id"]
+
     async def _alerts(self) -> None:
         """The grace period is over, and the guardian hears of it."""
         worker = self.house.services["notification"].worker
@@ -463,8 +477,9 @@ class FilledSchool:
             "add_academic_session": session,
             "add_guardian_link": {"guardian_id": self.ids["other_guardian_id"]},
             "take_register": {"marks": [{"student_id": person, "code": "L", "minutes_late": 5}]},
-            "save_attendance_code": {"code": "QA1"},
+            "save_attendance_code": {"code": "QA1", "kind": "excused"},
             "change_school": {"register_escalation_minutes": 30},
+            "withdraw_absence_report": {"absence_report_id": self.ids["own_report_id"]},
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
         }

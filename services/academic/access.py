@@ -31,9 +31,10 @@ STAFF: Final = frozenset(
 PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
     Role.PLATFORM_ADMIN: frozenset({"import.run"}),
     Role.SCHOOL_ADMIN: STAFF
-    | {"people.manage", "guardian.manage", "class.manage", "timetable.manage", "attendance_code.manage"},
+    | {"people.manage", "guardian.manage", "class.manage", "timetable.manage", "attendance_code.manage"}
+    | {"absence.report", "absence.decide"},
     Role.TEACHER: STAFF,
-    Role.GUARDIAN: frozenset({"student.read", "lesson.read", "attendance.read"}),
+    Role.GUARDIAN: frozenset({"student.read", "lesson.read", "attendance.read", "absence.report", "absence.withdraw"}),
     Role.STUDENT: frozenset({"student.read", "lesson.read", "attendance.read"}),
 }
 

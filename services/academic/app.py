@@ -1,7 +1,8 @@
-"""The HTTP side of academic: people, guardians, classes, lessons, registers and imports."""
+"""The HTTP side of academic: people, guardians, classes, lessons, registers, absences and imports."""
 
 from litestar.di import Provide
 
+from services.academic.absences import routes as absences
 from services.academic.access import PERMISSIONS
 from services.academic.attendance import routes as attendance
 from services.academic.classes import routes as classes
@@ -28,6 +29,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
             enrolments.router,
             timetable.router,
             attendance.router,
+            absences.router,
             imports.router,
         ],
         permissions=PERMISSIONS,

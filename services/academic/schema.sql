@@ -2,6 +2,42 @@
 
 CREATE SCHEMA academic;
 
+CREATE TABLE academic.absence_report (
+    school_id uuid NOT NULL,
+    id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    guardian_id uuid,
+    kind text NOT NULL,
+    starts_on date NOT NULL,
+    ends_on date NOT NULL,
+    starts_at time without time zone,
+    ends_at time without time zone,
+    reason text NOT NULL,
+    state text NOT NULL,
+    answer text,
+    version bigint NOT NULL,
+    reported_at timestamp with time zone NOT NULL,
+    CONSTRAINT absence_report_check CHECK ((ends_on >= starts_on)),
+    CONSTRAINT absence_report_check1 CHECK (((starts_on = ends_on) OR ((starts_at IS NULL) AND (ends_at IS NULL)))),
+    CONSTRAINT absence_report_check2 CHECK ((ends_at > starts_at)),
+    CONSTRAINT absence_report_kind_check CHECK ((kind = ANY (ARRAY['absence'::text, 'leave'::text]))),
+    CONSTRAINT absence_report_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'accepted'::text, 'refused'::text, 'withdrawn'::text])))
+);
+
+ALTER TABLE ONLY academic.absence_report FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE academic.absence_report_change (
+    school_id uuid NOT NULL,
+    absence_report_id uuid NOT NULL,
+    version bigint NOT NULL,
+    state text NOT NULL,
+    answer text,
+    changed_at timestamp with time zone NOT NULL,
+    changed_by uuid NOT NULL
+);
+
+ALTER TABLE ONLY academic.absence_report_change FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE academic.academic_session (
     school_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -24,8 +60,10 @@ CREATE TABLE academic.attendance_code (
     is_alerting boolean NOT NULL,
     statutory_code text,
     is_active boolean DEFAULT true NOT NULL,
+    suggested_for text,
     CONSTRAINT attendance_code_check CHECK (((NOT is_alerting) OR (kind = 'absent'::text))),
-    CONSTRAINT attendance_code_kind_check CHECK ((kind = ANY (ARRAY['present'::text, 'late'::text, 'absent'::text, 'excused'::text])))
+    CONSTRAINT attendance_code_kind_check CHECK ((kind = ANY (ARRAY['present'::text, 'late'::text, 'absent'::text, 'excused'::text]))),
+    CONSTRAINT attendance_code_suggested_for_check CHECK ((suggested_for = ANY (ARRAY['absence'::text, 'leave'::text])))
 );
 
 ALTER TABLE ONLY academic.attendance_code FORCE ROW LEVEL SECURITY;
@@ -326,6 +364,12 @@ CREATE TABLE academic.timetable_clash (
 
 ALTER TABLE ONLY academic.timetable_clash FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY academic.absence_report_change
+    ADD CONSTRAINT absence_report_change_pkey PRIMARY KEY (school_id, absence_report_id, version);
+
+ALTER TABLE ONLY academic.absence_report
+    ADD CONSTRAINT absence_report_pkey PRIMARY KEY (school_id, id);
+
 ALTER TABLE ONLY academic.academic_session
     ADD CONSTRAINT academic_session_pkey PRIMARY KEY (school_id, id);
 
@@ -437,6 +481,8 @@ ALTER TABLE ONLY academic.teacher
 ALTER TABLE ONLY academic.timetable_clash
     ADD CONSTRAINT timetable_clash_pkey PRIMARY KEY (school_id, class_id, day, period);
 
+CREATE INDEX absence_report_student ON academic.absence_report USING btree (school_id, student_id, ends_on);
+
 CREATE INDEX attendance_mark_student_day ON academic.attendance_mark USING btree (school_id, student_id, day);
 
 CREATE INDEX enrolment_class ON academic.enrolment USING btree (school_id, class_id);
@@ -462,6 +508,15 @@ CREATE INDEX outbox_unpublished ON academic.outbox USING btree (created_at) WHER
 CREATE INDEX student_active ON academic.student USING btree (school_id, family_name, given_name, id) WHERE is_active;
 
 CREATE INDEX teacher_active ON academic.teacher USING btree (school_id, family_name, given_name, id) WHERE is_active;
+
+ALTER TABLE ONLY academic.absence_report_change
+    ADD CONSTRAINT absence_report_change_school_id_absence_report_id_fkey FOREIGN KEY (school_id, absence_report_id) REFERENCES academic.absence_report(school_id, id);
+
+ALTER TABLE ONLY academic.absence_report
+    ADD CONSTRAINT absence_report_school_id_guardian_id_fkey FOREIGN KEY (school_id, guardian_id) REFERENCES academic.guardian(school_id, id);
+
+ALTER TABLE ONLY academic.absence_report
+    ADD CONSTRAINT absence_report_school_id_student_id_fkey FOREIGN KEY (school_id, student_id) REFERENCES academic.student(school_id, id);
 
 ALTER TABLE ONLY academic.attendance_day
     ADD CONSTRAINT attendance_day_school_id_student_id_fkey FOREIGN KEY (school_id, student_id) REFERENCES academic.student(school_id, id);
@@ -517,6 +572,10 @@ ALTER TABLE ONLY academic.timetable_clash
 ALTER TABLE ONLY academic.timetable_clash
     ADD CONSTRAINT timetable_clash_school_id_other_class_id_fkey FOREIGN KEY (school_id, other_class_id) REFERENCES academic.school_class(school_id, id);
 
+ALTER TABLE academic.absence_report ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE academic.absence_report_change ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE academic.academic_session ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.attendance_code ENABLE ROW LEVEL SECURITY;
@@ -554,6 +613,10 @@ ALTER TABLE academic.school_class ENABLE ROW LEVEL SECURITY;
 ALTER TABLE academic.student ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.teacher ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON academic.absence_report USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON academic.absence_report_change USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.academic_session USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -598,6 +661,10 @@ CREATE POLICY tenant ON academic.timetable_clash USING ((school_id = ( SELECT (N
 ALTER TABLE academic.timetable_clash ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA academic TO academic_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE academic.absence_report TO academic_app;
+
+GRANT SELECT,INSERT ON TABLE academic.absence_report_change TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.academic_session TO academic_app;
 

@@ -80,7 +80,7 @@ class ClassChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.clas
 class AttendanceDayChanged(
     msgspec.Struct, frozen=True, kw_only=True, tag="academic.attendance_day_changed.v1", tag_field="type"
 ):
-    """A student's day after a register was saved: derived from all marks of that day.
+    """A student's day after a register or an absence report changed: derived from all marks of that day.
 
     The envelope's `version` counts the changes of this student's day.
     """
@@ -90,13 +90,14 @@ class AttendanceDayChanged(
     """In the school's time zone."""
     status: Literal["present", "late", "absent", "excused", "unmarked"]
     is_unexplained_absence: bool
-    """True when at least one lesson of the day is marked with a code that absence alerts are for."""
+    """True when at least one lesson of the day is marked with a code that absence alerts are for, and no report in
+    effect covers it."""
     lessons: list[str]
     """The titles of the lessons missed without explanation, in order of time."""
     changed_at: Instant
-    """When the mark behind this change was made; the grace period counts from here."""
+    """When the mark was made, or the report changed, that is behind this; the grace period counts from here."""
     changed_by: UUID
-    """The login that saved the register: nobody is alerted about their own action."""
+    """The login that saved the register or changed the report: nobody is alerted about their own action."""
 
 
 class AbsenceReportChanged(
@@ -113,6 +114,7 @@ class AbsenceReportChanged(
     ends_on: date
     """The last day, included. Both in the school's time zone."""
     state: Literal["pending", "accepted", "refused", "withdrawn"]
+    """An `absence` explains while it is pending or accepted, `leave` only once it is accepted."""
     answer: str | None = None
     """What the office says to the guardian."""
     changed_by: UUID

@@ -24,6 +24,7 @@ FILLED = frozenset(
     {
         *(f"school.{table}" for table in ("school", "academic_session", "bell_period", "calendar_day", "room")),
         *(f"academic.{table}" for table in ("student", "teacher", "guardian", "course", "school_class", "lesson")),
+        *(f"academic.{table}" for table in ("absence_report", "absence_report_change")),
         *(f"notification.{table}" for table in ("notification", "delivery", "absence_alert")),
         *("auth.invite", "auth.membership", "auth.outbox", "communication.student", "communication.guardian"),
     }

@@ -1,6 +1,6 @@
 """Taking a register: marks are added, the days they touch derived anew, and what changed is told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,13 +12,17 @@ from services.academic.attendance.schemas import (
     AttendanceCode,
     AttendanceCodeChange,
     Mark,
+    MarkedLesson,
     MarkOfStudent,
+    Prefill,
     Register,
     RegisterLine,
     RegisterRequest,
     StudentDay,
 )
 from services.academic.calendar import queries as calendar
+from services.academic.explanations import queries as explanations
+from services.academic.explanations import rules as explaining
 from services.academic.timetable import queries as timetable
 from services.academic.timetable.rules import require_own_lesson
 from services.academic.timetable.schemas import Lesson
@@ -35,8 +39,11 @@ async def add_default_codes(tx: Tx, school_id: UUID) -> None:
 
 
 async def save_code(database: Database, school_id: UUID, code: str, change: AttendanceCodeChange) -> AttendanceCode:
-    """Add or change a code; marks that were made with it keep what it meant then. Raises AlertingPresence."""
+    """Add or change a code; marks that were made with it keep what it meant then.
+    Raises AlertingPresence, UnexcusedSuggestion.
+    """
     rules.require_absence(change)
+    rules.require_suggestible(change)
     async with database.transaction(school_id=school_id) as tx:
         await queries.save_code(tx, school_id=school_id, code=code, change=change)
     return AttendanceCode(code=code, **msgspec.structs.asdict(change))
@@ -67,6 +74,9 @@ async def take_register(
             roll=[line.student_id for line in register.lines],
             current={line.student_id: line.mark for line in register.lines if line.mark},
             codes={code.code: code for code in await queries.codes(tx, school_id=school_id)},
+            prefilled={
+                line.student_id: line.prefill.code for line in register.lines if line.prefill and line.prefill.code
+            },
         )
         if new_marks or version == 0:
             await _save(tx, school_id, lesson, new_marks, version + 1, user_id=user_id, reason=request.reason, now=now)
@@ -103,9 +113,12 @@ async def _save(
 async def derive_days(
     tx: Tx, school_id: UUID, student_ids: Sequence[UUID], day: date, *, user_id: UUID, now: datetime
 ) -> None:
-    """Derive the day of each student from all marks of that day; publish the days that changed."""
+    """Derive the day of each student from all marks of that day and what explains them; publish those that changed.
+
+    Marks and reports are read under the lock of the day: of two who change both at once, the second sees the first.
+    """
     await queries.lock_days(tx, school_id=school_id, student_ids=student_ids, day=day)
-    lessons = await queries.marked_lessons(tx, school_id=school_id, student_ids=student_ids, day=day)
+    lessons = await lessons_of(tx, school_id, student_ids, day)
     derived = {student_id: rules.day_of(lessons[student_id]) for student_id in student_ids}
     changed = await queries.save_days(tx, school_id=school_id, day=day, days=list(derived.items()))
     for each in changed:
@@ -121,6 +134,59 @@ async def derive_days(
         )
         subject = f"{each.student_id}/{day}"
         await publish(tx, event, school_id=school_id, subject=subject, version=each.version)
+
+
+async def derive_days_of_student(
+    tx: Tx, school_id: UUID, student_id: UUID, first: date, last: date, *, user_id: UUID, now: datetime
+) -> None:
+    """Derive again what stands in the registers of one student from `first` to `last`, both included."""
+    if last < first:
+        return
+    await queries.lock_days_of_student(tx, school_id=school_id, student_id=student_id, first=first, last=last)
+    days = await queries.marked_days(tx, school_id=school_id, student_id=student_id, first=first, last=last)
+    for day in days:
+        await derive_days(tx, school_id, [student_id], day, user_id=user_id, now=now)
+
+
+async def lessons_of(
+    reader: Reader, school_id: UUID, student_ids: Sequence[UUID], day: date
+) -> Mapping[UUID, Sequence[MarkedLesson]]:
+    """The lessons of each student's day with their marks, and whether somebody explained an absence from them."""
+    lessons = await queries.marked_lessons(reader, school_id=school_id, student_ids=student_ids, day=day)
+    known = await explanations.explanations(reader, school_id=school_id, student_ids=student_ids, day=day)
+    if not known:
+        return lessons
+    zone = await calendar.time_zone_of(reader, school_id=school_id)
+    return {
+        student_id: [
+            msgspec.structs.replace(
+                each,
+                is_explained=explaining.covering(known, student_id, day=day, starts_at=each.starts_at, time_zone=zone)
+                is not None,
+            )
+            for each in own
+        ]
+        for student_id, own in lessons.items()
+    }
+
+
+async def prefills(
+    reader: Reader, school_id: UUID, student_ids: Sequence[UUID], lesson: Lesson
+) -> Mapping[UUID, Prefill | None]:
+    """What absence reports suggest for these students in this lesson."""
+    if not student_ids:
+        return {}
+    known = await explanations.explanations(reader, school_id=school_id, student_ids=student_ids, day=lesson.day)
+    if not known:
+        return {}
+    zone = await calendar.time_zone_of(reader, school_id=school_id)
+    codes = await queries.codes(reader, school_id=school_id)
+    return {
+        student_id: rules.prefill(
+            explaining.covering(known, student_id, day=lesson.day, starts_at=lesson.starts_at, time_zone=zone), codes
+        )
+        for student_id in student_ids
+    }
 
 
 async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of: datetime | None = None) -> Register:
@@ -146,6 +212,8 @@ async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of:
             starts_at=lesson.starts_at,
         )
     }
+    student_ids = [row.student_id for row in roll]
+    suggested = await prefills(reader, school_id, student_ids if as_of is None else [], lesson)
     return Register(
         lesson_id=lesson.id,
         class_id=lesson.class_id,
@@ -159,6 +227,7 @@ async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of:
                 family_name=row.family_name,
                 mark=_mark(marks.get(row.student_id)),
                 earlier_today=earlier.get(row.student_id),
+                prefill=suggested.get(row.student_id),
             )
             for row in roll
         ],
@@ -173,7 +242,7 @@ def _mark(mark: MarkOfStudent | None) -> Mark | None:
 
 async def student_day(reader: Reader, school_id: UUID, student_id: UUID, day: date, *, time_zone: str) -> StudentDay:
     """A student's lessons of one day with their marks, in local time, and what the day amounts to."""
-    lessons = await queries.marked_lessons(reader, school_id=school_id, student_ids=[student_id], day=day)
+    lessons = await lessons_of(reader, school_id, [student_id], day)
     zone = ZoneInfo(time_zone)
     local = [
         msgspec.structs.replace(

@@ -49,7 +49,7 @@ class MarkedLessonOfStudent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CODES = """
-SELECT code, title, kind, is_alerting, statutory_code, is_active
+SELECT code, title, kind, is_alerting, statutory_code, is_active, suggested_for
 FROM attendance_code
 WHERE school_id = %(school_id)s
 ORDER BY code
@@ -62,8 +62,10 @@ async def codes(reader: Reader, *, school_id: UUID) -> list[AttendanceCode]:
 
 
 ADD_CODE = """
-INSERT INTO attendance_code (school_id, code, title, kind, is_alerting, statutory_code, is_active)
-VALUES (%(school_id)s, %(code)s, %(title)s, %(kind)s, %(is_alerting)s, %(statutory_code)s, %(is_active)s)
+INSERT INTO attendance_code (school_id, code, title, kind, is_alerting, statutory_code, is_active, suggested_for)
+VALUES (
+    %(school_id)s, %(code)s, %(title)s, %(kind)s, %(is_alerting)s, %(statutory_code)s, %(is_active)s, %(suggested_for)s
+)
 ON CONFLICT (school_id, code) DO NOTHING
 """
 
@@ -74,11 +76,13 @@ async def add_codes(tx: Tx, *, school_id: UUID, codes: Sequence[AttendanceCode])
 
 
 SAVE_CODE = """
-INSERT INTO attendance_code (school_id, code, title, kind, is_alerting, statutory_code, is_active)
-VALUES (%(school_id)s, %(code)s, %(title)s, %(kind)s, %(is_alerting)s, %(statutory_code)s, %(is_active)s)
+INSERT INTO attendance_code (school_id, code, title, kind, is_alerting, statutory_code, is_active, suggested_for)
+VALUES (
+    %(school_id)s, %(code)s, %(title)s, %(kind)s, %(is_alerting)s, %(statutory_code)s, %(is_active)s, %(suggested_for)s
+)
 ON CONFLICT (school_id, code) DO UPDATE
 SET title = excluded.title, kind = excluded.kind, is_alerting = excluded.is_alerting,
-    statutory_code = excluded.statutory_code, is_active = excluded.is_active
+    statutory_code = excluded.statutory_code, is_active = excluded.is_active, suggested_for = excluded.suggested_for
 """
 
 
@@ -283,6 +287,45 @@ SET version = existing.version
 async def lock_days(tx: Tx, *, school_id: UUID, student_ids: Sequence[UUID], day: date) -> None:
     """Make one register at a time derive these days: two lessons of one student may be saved at once."""
     await tx.execute(LOCK_DAYS, school_id=school_id, student_ids=list(student_ids), day=day)
+
+
+LOCK_DAYS_OF_STUDENT = """
+INSERT INTO attendance_day AS existing (school_id, student_id, day)
+SELECT %(school_id)s, %(student_id)s, %(first)s::date + number
+FROM generate_series(0, %(last)s::date - %(first)s::date) AS number
+ORDER BY number
+ON CONFLICT (school_id, student_id, day) DO UPDATE
+SET version = existing.version
+"""
+
+
+async def lock_days_of_student(tx: Tx, *, school_id: UUID, student_id: UUID, first: date, last: date) -> None:
+    """The same for one student's days. Registers lock students in order, this locks days in order: no two wait for
+    each other.
+    """
+    await tx.execute(LOCK_DAYS_OF_STUDENT, school_id=school_id, student_id=student_id, first=first, last=last)
+
+
+class MarkedDay(msgspec.Struct, frozen=True, kw_only=True):
+    day: date
+
+
+# Uses attendance_mark_student_day.
+MARKED_DAYS = """
+SELECT DISTINCT day
+FROM attendance_mark
+WHERE school_id = %(school_id)s
+AND student_id = %(student_id)s
+AND day BETWEEN %(first)s AND %(last)s
+ORDER BY day
+LIMIT 400
+"""
+
+
+async def marked_days(reader: Reader, *, school_id: UUID, student_id: UUID, first: date, last: date) -> list[date]:
+    """The days of a student with any mark."""
+    rows = await reader.all(MarkedDay, MARKED_DAYS, school_id=school_id, student_id=student_id, first=first, last=last)
+    return [row.day for row in rows]
 
 
 # Every lesson that a student had on the day, with the latest mark. Uses lesson_day and the key of attendance_mark.

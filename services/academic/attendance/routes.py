@@ -16,6 +16,7 @@ from services.academic.attendance.rules import (
     LessonNotYet,
     ReasonNeeded,
     StaleRegister,
+    UnexcusedSuggestion,
     UnreadableRegister,
     require_code,
     require_range,
@@ -148,7 +149,7 @@ async def list_attendance_codes(
     "/attendance-codes/{code:str}",
     operation_id="save_attendance_code",
     summary="Add or change a code; marks made with it keep what it meant then.",
-    opt={"permission": "attendance_code.manage", "problems": (AlertingPresence, NotFound)},
+    opt={"permission": "attendance_code.manage", "problems": (AlertingPresence, UnexcusedSuggestion, NotFound)},
 )
 async def save_attendance_code(
     code: FromPath[str],

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from services.academic.attendance.schemas import (
     AttendanceDay,
     Mark,
     MarkedLesson,
+    Prefill,
     RegisterRequest,
 )
+from services.academic.explanations.schemas import Explanation, ReportKind
 from shared.problems import BadRequest, Conflict, FieldError, Invalid, NotFound
 
 CODE: Final = re.compile(CODE_PATTERN)
@@ -66,6 +69,11 @@ class AlertingPresence(Invalid):
     title = "Only an absence can alert guardians"
 
 
+class UnexcusedSuggestion(Invalid):
+    slug = "unexcused-suggestion"
+    title = "Only a code that excuses can be suggested for a report"
+
+
 class NewMark(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     mark: Mark
@@ -78,16 +86,18 @@ def marks_to_add(
     roll: Collection[UUID],
     current: Mapping[UUID, Mark],
     codes: Mapping[str, AttendanceCode],
+    prefilled: Mapping[UUID, str] = MappingProxyType({}),
 ) -> list[NewMark]:
     """The marks that differ from the current ones, in the order of the roll.
 
-    Students who have a mark and are not in the request keep it. Raises UnreadableRegister with every fault,
+    Students who have a mark and are not in the request keep it; of the others those that are `prefilled` get that
+    code instead of the default one. Raises UnreadableRegister with every fault,
     ReasonNeeded when a mark changes without one.
     """
     wanted, errors = _wanted(request, set(roll), codes)
     if request.default_code is not None:
         default = _default(request.default_code, codes, errors)
-        wanted = {**dict.fromkeys((id_ for id_ in roll if id_ not in current), default), **wanted}
+        wanted = {**_by_default(default, roll, current, codes, prefilled), **wanted}
     if errors:
         raise UnreadableRegister("Nothing was saved.", errors=errors)
     added = [
@@ -123,6 +133,20 @@ def _default(code: str, codes: Mapping[str, AttendanceCode], errors: list[FieldE
     return None
 
 
+def _by_default(
+    default: Mark | None,
+    roll: Collection[UUID],
+    current: Mapping[UUID, Mark],
+    codes: Mapping[str, AttendanceCode],
+    prefilled: Mapping[UUID, str],
+) -> dict[UUID, Mark | None]:
+    return {
+        student_id: _mark(codes[prefilled[student_id]], None) if student_id in prefilled else default
+        for student_id in roll
+        if student_id not in current
+    }
+
+
 def _fault(student_id: UUID, known: set[UUID], wanted: Mapping[UUID, Mark | None]) -> tuple[str, str] | None:
     if student_id not in known:
         return "student_id", "Not a student of this class on that day."
@@ -154,6 +178,29 @@ def require_absence(change: AttendanceCodeChange) -> None:
         raise AlertingPresence(detail, errors=[FieldError("/is_alerting", detail)])
 
 
+def require_suggestible(change: AttendanceCodeChange) -> None:
+    """Raises UnexcusedSuggestion for a code that reports would suggest, and that excuses nothing."""
+    if change.suggested_for is not None and change.kind != "excused":
+        detail = f"A code that counts as {change.kind} cannot be suggested; `kind` must be `excused`."
+        raise UnexcusedSuggestion(detail, errors=[FieldError("/suggested_for", detail)])
+
+
+def suggested_code(kind: ReportKind, codes: Iterable[AttendanceCode]) -> str | None:
+    """The code for a reported absence: the school's choice for that kind, or its first one that excuses."""
+    excusing = sorted(
+        (each for each in codes if each.kind == "excused" and each.is_active),
+        key=lambda each: (each.suggested_for != kind, each.suggested_for is not None, each.code),
+    )
+    return excusing[0].code if excusing else None
+
+
+def prefill(explanation: Explanation | None, codes: Iterable[AttendanceCode]) -> Prefill | None:
+    if explanation is None:
+        return None
+    code = suggested_code(explanation.kind, codes)
+    return Prefill(code=code, absence_report_id=explanation.absence_report_id)
+
+
 def require_day(day: date, *, today: date, is_cancelled: bool) -> None:
     """Raises LessonNotYet before the day of the lesson, LessonCancelled for one that does not take place."""
     if is_cancelled:
@@ -165,10 +212,11 @@ def require_day(day: date, *, today: date, is_cancelled: bool) -> None:
 def day_of(lessons: Iterable[MarkedLesson]) -> AttendanceDay:
     """What the marks of one day amount to. Unmarked lessons count for nothing.
 
+    An alerting mark in a lesson that somebody explained counts as excused, whatever stands in the register (ADR 0705).
     Absent (or excused) is who missed at least half of the marked minutes, minutes late included; excused, when
     nothing of it is unexplained. Otherwise late, when any lesson was begun late; otherwise present.
     """
-    marked = sorted((each for each in lessons if each.kind is not None), key=lambda each: each.starts_at)
+    marked = sorted((_as_counted(each) for each in lessons if each.kind is not None), key=lambda each: each.starts_at)
     missed_lessons = tuple(each.class_title for each in marked if each.is_alerting)
     if not marked:
         return AttendanceDay(status="unmarked", is_unexplained_absence=False, missed_lessons=())
@@ -180,6 +228,12 @@ def day_of(lessons: Iterable[MarkedLesson]) -> AttendanceDay:
     else:
         status = "late" if "late" in kinds else "present"
     return AttendanceDay(status=status, is_unexplained_absence=bool(missed_lessons), missed_lessons=missed_lessons)
+
+
+def _as_counted(lesson: MarkedLesson) -> MarkedLesson:
+    if lesson.is_alerting and lesson.is_explained:
+        return msgspec.structs.replace(lesson, kind="excused", is_alerting=False)
+    return lesson
 
 
 def _length(lesson: MarkedLesson) -> timedelta:

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.academic.explanations.schemas import ReportKind
+
 CODE_PATTERN: Final = r"^[A-Z0-9/\\#-]{1,8}$"
 CodeText = Annotated[str, msgspec.Meta(max_length=8, pattern=CODE_PATTERN)]
 Kind = Literal["present", "late", "absent", "excused"]
@@ -24,6 +26,8 @@ class AttendanceCode(msgspec.Struct, frozen=True, kw_only=True):
     """Whether guardians hear of it: an absence that nobody has explained."""
     statutory_code: str | None
     is_active: bool
+    suggested_for: ReportKind | None = None
+    """Which absence reports it is suggested for when a register is taken."""
 
 
 class AttendanceCodeChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +36,8 @@ class AttendanceCodeChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     is_alerting: bool = False
     statutory_code: Annotated[str, msgspec.Meta(max_length=20)] | None = None
     is_active: bool = True
+    suggested_for: ReportKind | None = None
+    """Only with kind `excused`."""
 
 
 class MarkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +54,10 @@ class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The version of the register that the teacher saw; 0 when nobody had saved it."""
     marks: Annotated[list[MarkRequest], msgspec.Meta(max_length=500)]
     default_code: CodeText | None = None
-    """For every student of the roll who is not in `marks` and has no mark yet: mark the exceptions only."""
+    """For every student of the roll who is not in `marks` and has no mark yet: mark the exceptions only.
+
+    Those with a `prefill` get its code instead.
+    """
     reason: Reason | None = None
     """Why marks are changed; needed as soon as one is."""
 
@@ -82,6 +91,14 @@ class RecordedMark(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Prefill(msgspec.Struct, frozen=True, kw_only=True):
+    """What an absence report suggests for this lesson."""
+
+    code: str | None
+    """Null when no code of the school counts as excused."""
+    absence_report_id: UUID
+
+
 class RegisterLine(msgspec.Struct, frozen=True, kw_only=True):
     """One student of the roll; `mark` is null until somebody has marked them."""
 
@@ -91,6 +108,8 @@ class RegisterLine(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark | None
     earlier_today: str | None
     """The code of the student's latest mark in an earlier lesson of the day: what the teacher can begin from."""
+    prefill: Prefill | None
+    """Null for who is expected; never told with `as_of`."""
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +133,8 @@ class MarkedLesson(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None
     is_alerting: bool | None
     minutes_late: int | None
+    is_explained: bool = False
+    """Whether an absence report in effect covers the lesson: an alerting mark in it counts as excused."""
 
 
 class StudentDay(msgspec.Struct, frozen=True, kw_only=True):
