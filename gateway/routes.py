@@ -33,6 +33,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "attendance-codes",
         "timetable-clashes",
         "absence-reports",
+        "missing-registers",
     ),
     "communication": ("contacts", "files"),
     "notification": ("inbox", "deliveries"),

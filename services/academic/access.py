@@ -25,6 +25,7 @@ STAFF: Final = frozenset(
         "register.take",
         "attendance.read",
         "attendance_code.read",
+        "missing_register.read",
     }
 )
 
@@ -72,6 +73,11 @@ async def require_class(reader: Reader, caller: Caller, class_id: UUID, *, today
         reader, school_id=caller.school, teacher_id=caller.person, class_id=class_id, day=today
     ):
         raise NotFound
+
+
+def own_lessons_only(caller: Caller) -> UUID | None:
+    """The teacher to whose lessons a list is narrowed; None for the office."""
+    return None if caller.role == Role.SCHOOL_ADMIN else caller.person
 
 
 class LessonScope(msgspec.Struct, frozen=True, kw_only=True):

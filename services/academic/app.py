@@ -9,6 +9,7 @@ from services.academic.classes import routes as classes
 from services.academic.enrolments import routes as enrolments
 from services.academic.guardians import routes as guardians
 from services.academic.imports import routes as imports
+from services.academic.missing_registers import routes as missing_registers
 from services.academic.people import routes as people
 from services.academic.settings import Settings, objects_of
 from services.academic.timetable import routes as timetable
@@ -30,6 +31,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
             timetable.router,
             attendance.router,
             absences.router,
+            missing_registers.router,
             imports.router,
         ],
         permissions=PERMISSIONS,

@@ -266,6 +266,11 @@ CREATE TABLE academic.lesson_teacher (
 
 ALTER TABLE ONLY academic.lesson_teacher FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE academic.lesson_watch (
+    school_id uuid NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE academic.outbox (
     id uuid NOT NULL,
     type text NOT NULL,
@@ -283,6 +288,16 @@ CREATE TABLE academic.register (
 );
 
 ALTER TABLE ONLY academic.register FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE academic.register_notice (
+    school_id uuid NOT NULL,
+    lesson_id uuid NOT NULL,
+    step text NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    CONSTRAINT register_notice_step_check CHECK ((step = ANY (ARRAY['teacher'::text, 'office'::text])))
+);
+
+ALTER TABLE ONLY academic.register_notice FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE academic.roster_org (
     district_sourced_id text NOT NULL,
@@ -302,7 +317,9 @@ CREATE TABLE academic.school (
     name text NOT NULL,
     time_zone text NOT NULL,
     version bigint NOT NULL,
-    calendar_version bigint DEFAULT 0 NOT NULL
+    calendar_version bigint DEFAULT 0 NOT NULL,
+    register_reminder_minutes smallint DEFAULT 15 NOT NULL,
+    register_escalation_minutes smallint DEFAULT 60 NOT NULL
 );
 
 ALTER TABLE ONLY academic.school FORCE ROW LEVEL SECURITY;
@@ -445,8 +462,14 @@ ALTER TABLE ONLY academic.lesson_teacher
 ALTER TABLE ONLY academic.lesson_teacher
     ADD CONSTRAINT lesson_teacher_pkey PRIMARY KEY (school_id, lesson_id, teacher_id);
 
+ALTER TABLE ONLY academic.lesson_watch
+    ADD CONSTRAINT lesson_watch_pkey PRIMARY KEY (school_id);
+
 ALTER TABLE ONLY academic.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY academic.register_notice
+    ADD CONSTRAINT register_notice_pkey PRIMARY KEY (school_id, lesson_id, step);
 
 ALTER TABLE ONLY academic.register
     ADD CONSTRAINT register_pkey PRIMARY KEY (school_id, lesson_id);
@@ -500,6 +523,8 @@ CREATE INDEX import_job_open ON academic.import_job USING btree (created_at) WHE
 CREATE INDEX inbox_received ON academic.inbox USING btree (received_at);
 
 CREATE INDEX lesson_day ON academic.lesson USING btree (school_id, day, starts_at);
+
+CREATE INDEX lesson_watch_due ON academic.lesson_watch USING btree (due_at);
 
 CREATE INDEX outbox_published ON academic.outbox USING btree (published_at) WHERE (published_at IS NOT NULL);
 
@@ -606,6 +631,8 @@ ALTER TABLE academic.lesson_teacher ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.register ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE academic.register_notice ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE academic.school ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.school_class ENABLE ROW LEVEL SECURITY;
@@ -647,6 +674,8 @@ CREATE POLICY tenant ON academic.lesson USING ((school_id = ( SELECT (NULLIF(cur
 CREATE POLICY tenant ON academic.lesson_teacher USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.register USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON academic.register_notice USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -698,11 +727,15 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.lesson TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.lesson_teacher TO academic_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE academic.lesson_watch TO academic_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE academic.outbox TO academic_app;
 
 GRANT UPDATE(published_at) ON TABLE academic.outbox TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.register TO academic_app;
+
+GRANT SELECT,INSERT ON TABLE academic.register_notice TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.roster_org TO academic_app;
 

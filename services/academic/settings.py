@@ -18,6 +18,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     import_lease_s: float = 30.0
     """So long after its worker's last sign of life an import is taken up by another."""
     import_poll_s: float = 0.5
+    lesson_watch_poll_s: float = 2.0
+    """How often the worker looks whether a register has become missing anywhere."""
 
 
 def objects_of(settings: Settings) -> Objects:

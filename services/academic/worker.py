@@ -1,11 +1,13 @@
-"""What academic does unasked: it follows the school's calendar, and works on imports."""
+"""What academic does unasked: it follows the school's calendar, tells of missing registers, and works on imports."""
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from services.academic import reactions
 from services.academic.imports.importer import Importer
+from services.academic.missing_registers.actions import look_at_next_school
 from services.academic.settings import Settings, objects_of
 from shared.clients import InternalClient
 from shared.contracts.school import CalendarChanged, SchoolChanged
@@ -34,6 +36,9 @@ def create_worker(settings: Settings, database: Database) -> Worker:
         database=database,
         bus_url=settings.bus_url,
         reactions=[on(SchoolChanged, reactions.school_changed), on(CalendarChanged, reactions.calendar_changed)],
-        tasks=[every(settings.import_poll_s, "work_on_imports", importer.work)],
+        tasks=[
+            every(settings.import_poll_s, "work_on_imports", importer.work),
+            every(settings.lesson_watch_poll_s, "tell_missing_registers", partial(look_at_next_school, database)),
+        ],
         resources=[imports, school],
     )

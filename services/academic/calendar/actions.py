@@ -8,7 +8,7 @@ from shared.database import Tx
 
 
 async def save_school(tx: Tx, school_id: UUID, school: SchoolChanged, *, version: int) -> bool:
-    """Save name and time zone; whether they are news."""
+    """Save a school and its settings; whether they are news."""
     return await queries.save_school(tx, school_id=school_id, school=school, version=version)
 
 

@@ -10,7 +10,7 @@ from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, Sc
 from shared.database import Reader, Tx
 
 SCHOOL = """
-SELECT name, time_zone
+SELECT name, time_zone, register_reminder_minutes, register_escalation_minutes
 FROM school
 WHERE school_id = %(school_id)s
 """
@@ -85,10 +85,17 @@ async def holiday(reader: Reader, *, school_id: UUID, day: date) -> str | None:
 
 
 SAVE_SCHOOL = """
-INSERT INTO school (school_id, name, time_zone, version)
-VALUES (%(school_id)s, %(name)s, %(time_zone)s, %(version)s)
+INSERT INTO school (
+    school_id, name, time_zone, register_reminder_minutes, register_escalation_minutes, version
+)
+VALUES (
+    %(school_id)s, %(name)s, %(time_zone)s, %(register_reminder_minutes)s, %(register_escalation_minutes)s,
+    %(version)s
+)
 ON CONFLICT (school_id) DO UPDATE
-SET name = excluded.name, time_zone = excluded.time_zone, version = excluded.version
+SET name = excluded.name, time_zone = excluded.time_zone,
+    register_reminder_minutes = excluded.register_reminder_minutes,
+    register_escalation_minutes = excluded.register_escalation_minutes, version = excluded.version
 WHERE school.version < excluded.version
 """
 
@@ -96,7 +103,13 @@ WHERE school.version < excluded.version
 async def save_school(tx: Tx, *, school_id: UUID, school: SchoolChanged, version: int) -> bool:
     """Whether the school is news: False for what we know already, or know better."""
     saved = await tx.execute(
-        SAVE_SCHOOL, school_id=school_id, name=school.name, time_zone=school.time_zone, version=version
+        SAVE_SCHOOL,
+        school_id=school_id,
+        name=school.name,
+        time_zone=school.time_zone,
+        register_reminder_minutes=school.register_reminder_minutes,
+        register_escalation_minutes=school.register_escalation_minutes,
+        version=version,
     )
     return saved == 1
 

@@ -9,6 +9,8 @@ import msgspec
 class KnownSchool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     time_zone: str
+    register_reminder_minutes: int
+    register_escalation_minutes: int
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

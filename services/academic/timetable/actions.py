@@ -27,6 +27,7 @@ from services.academic.timetable.schemas import (
     TeacherSpell,
     Term,
 )
+from shared import clock
 from shared.database import Database, Reader, Tx
 from shared.ids import new_id
 from shared.problems import NotFound, PreconditionFailed
@@ -69,6 +70,7 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     clashes = [clash for clash in plan.clashes if clash.class_id != clash.other_class_id]
     await queries.save_clashes(tx, school_id=school_id, clashes=clashes)
     planned = Planned(added=len(added), removed=len(removed), clashes=len(clashes))
+    await queries.watch_lessons(tx, school_id=school_id, due_at=now)
     log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
     return planned
 
@@ -183,6 +185,7 @@ async def add_lesson(database: Database, school_id: UUID, new: NewLesson) -> Les
         row = msgspec.structs.replace(as_row(lesson, None), origin="manual")
         async with clash_told(tx, school_id, row, school.time_zone):
             await queries.add_lessons(tx, school_id=school_id, rows=[row])
+        await queries.watch_lessons(tx, school_id=school_id, due_at=clock.now())
         return await local_lesson(tx, school_id, row.id, school.time_zone)
 
 
@@ -208,6 +211,7 @@ async def change_lesson(database: Database, school_id: UUID, lesson_id: UUID, ch
             await queries.change_lesson(
                 tx, school_id=school_id, lesson_id=lesson_id, room=after.room, is_cancelled=after.is_cancelled
             )
+        await queries.watch_lessons(tx, school_id=school_id, due_at=clock.now())
         return await local_lesson(tx, school_id, lesson_id, zone)
 
 
