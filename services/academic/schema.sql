@@ -117,6 +117,7 @@ CREATE TABLE academic.calendar_day (
     day date NOT NULL,
     kind text NOT NULL,
     title text NOT NULL,
+    periods jsonb,
     CONSTRAINT calendar_day_kind_check CHECK ((kind = ANY (ARRAY['holiday'::text, 'special'::text])))
 );
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from services.academic.calendar.schemas import KnownSchool, Session, SpecialDay
+import msgspec
+
+from services.academic.calendar.schemas import DayName, KnownSchool, Session, SpecialDay
 from shared import clock
-from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, SchoolChanged
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, DayPeriod, SchoolChanged
 from shared.database import Reader, Tx
 
 SCHOOL = """
@@ -57,8 +59,15 @@ async def bell_periods(reader: Reader, *, school_id: UUID) -> list[BellPeriod]:
     return await reader.all(BellPeriod, BELL_PERIODS, school_id=school_id)
 
 
+class SpecialDayRow(msgspec.Struct, frozen=True, kw_only=True):
+    day: date
+    kind: str
+    title: str
+    periods: list[dict[str, str]] | None
+
+
 CALENDAR_DAYS = """
-SELECT day, kind, title
+SELECT day, kind, title, periods
 FROM calendar_day
 WHERE school_id = %(school_id)s
 ORDER BY day
@@ -67,21 +76,29 @@ LIMIT 5000
 
 
 async def calendar_days(reader: Reader, *, school_id: UUID) -> list[SpecialDay]:
-    return await reader.all(SpecialDay, CALENDAR_DAYS, school_id=school_id)
+    rows = await reader.all(SpecialDayRow, CALENDAR_DAYS, school_id=school_id)
+    return [
+        SpecialDay(
+            day=row.day,
+            kind=row.kind,
+            title=row.title,
+            periods=msgspec.convert(row.periods, list[DayPeriod] | None),
+        )
+        for row in rows
+    ]
 
 
-HOLIDAY = """
-SELECT title
+NAME_OF_DAY = """
+SELECT kind, title
 FROM calendar_day
 WHERE school_id = %(school_id)s
 AND day = %(day)s
-AND kind = 'holiday'
 """
 
 
-async def holiday(reader: Reader, *, school_id: UUID, day: date) -> str | None:
-    """The title of the holiday that a day is, if it is one."""
-    return await reader.value(str, HOLIDAY, school_id=school_id, day=day)
+async def name_of_day(reader: Reader, *, school_id: UUID, day: date) -> DayName | None:
+    """What the calendar says of a day, if it says anything."""
+    return await reader.one(DayName, NAME_OF_DAY, school_id=school_id, day=day)
 
 
 SAVE_SCHOOL = """
@@ -187,13 +204,22 @@ async def add_bell_periods(tx: Tx, *, school_id: UUID, periods: Sequence[BellPer
 
 
 ADD_CALENDAR_DAY = """
-INSERT INTO calendar_day (school_id, day, kind, title)
-VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s)
+INSERT INTO calendar_day (school_id, day, kind, title, periods)
+VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s, %(periods)s::jsonb)
 """
 
 
 async def add_calendar_days(tx: Tx, *, school_id: UUID, days: Sequence[CalendarDay]) -> None:
     await tx.execute_many(
         ADD_CALENDAR_DAY,
-        [{"school_id": school_id, "day": each.day, "kind": each.kind, "title": each.title} for each in days],
+        [
+            {
+                "school_id": school_id,
+                "day": each.day,
+                "kind": each.kind,
+                "title": each.title,
+                "periods": None if each.periods is None else msgspec.json.encode(each.periods).decode(),
+            }
+            for each in days
+        ],
     )

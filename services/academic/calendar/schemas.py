@@ -5,6 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.contracts.school import DayPeriod
+
 
 class KnownSchool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -24,5 +26,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 class SpecialDay(msgspec.Struct, frozen=True, kw_only=True):
     day: date
+    kind: str
+    title: str
+    periods: list[DayPeriod] | None
+    """The bells of that day, all of them; None when they are those of its weekday."""
+
+
+class DayName(msgspec.Struct, frozen=True, kw_only=True):
+    """What the calendar calls a day that is not as its weekday says."""
+
     kind: str
     title: str

@@ -98,14 +98,12 @@ def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple
 
 
 async def school_of(tx: Tx, school_id: UUID) -> rules.School:
+    days = await calendar.calendar_days(tx, school_id=school_id)
     return rules.School(
         time_zone=await calendar.time_zone_of(tx, school_id=school_id),
         bell_periods=await calendar.bell_periods(tx, school_id=school_id),
-        holidays={
-            special.day: special.title
-            for special in await calendar.calendar_days(tx, school_id=school_id)
-            if special.kind == "holiday"
-        },
+        holidays={each.day: each.title for each in days if each.kind == "holiday"},
+        special_bells={each.day: each.periods for each in days if each.periods is not None},
     )
 
 
@@ -256,10 +254,12 @@ async def lessons_of_day(
     lessons = await queries.lessons_of_day(
         reader, school_id=school_id, day=day, teacher_id=teacher_id, student_id=student_id
     )
+    named = await calendar.name_of_day(reader, school_id=school_id, day=day)
     return LessonsOfDay(
         day=day,
         time_zone=time_zone,
-        holiday=await calendar.holiday(reader, school_id=school_id, day=day),
+        holiday=named.title if named and named.kind == "holiday" else None,
+        special_day=named.title if named and named.kind == "special" else None,
         items=[localised(lesson, time_zone) for lesson in lessons],
     )
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.academic.timetable.schemas import Clash, Class, Lesson, Plan, PlannedLesson
-from shared.contracts.school import BellPeriod
+from shared.contracts.school import BellPeriod, DayPeriod
 from shared.identity import Caller, Role
 from shared.problems import Conflict, Invalid, NotFound
 
@@ -24,11 +24,13 @@ class NotASchoolDay(Invalid):
 
 
 class School(msgspec.Struct, frozen=True, kw_only=True):
-    """What turns a weekly plan into dates: time zone, bell schedule, holidays."""
+    """What turns a weekly plan into dates: time zone, bell schedule, holidays, special days."""
 
     time_zone: str
     bell_periods: Sequence[BellPeriod]
     holidays: Mapping[date, str]
+    special_bells: Mapping[date, Sequence[DayPeriod]]
+    """The bells of days that have their own, whatever their weekday."""
 
 
 Slot = tuple[UUID, date, str]
@@ -81,11 +83,18 @@ def plan(
 def lessons_of(school: School, wanted: Class) -> Iterator[PlannedLesson]:
     """Every lesson that one class asks for, in order of time."""
     for day in days_of(wanted):
-        if day in school.holidays:
-            continue
-        for bell in school.bell_periods:
-            if bell.weekday == day.isoweekday() and bell.period in wanted.periods:
+        for bell in bells_of(school, day):
+            if bell.period in wanted.periods:
                 yield lesson_at(school, wanted, day, bell)
+
+
+def bells_of(school: School, day: date) -> Sequence[BellPeriod | DayPeriod]:
+    """The bells of a day: none on a holiday, its own on a special day, otherwise those of its weekday."""
+    if day in school.holidays:
+        return ()
+    if day in school.special_bells:
+        return school.special_bells[day]
+    return [bell for bell in school.bell_periods if bell.weekday == day.isoweekday()]
 
 
 def days_of(wanted: Class) -> list[date]:
@@ -98,7 +107,7 @@ def days_of(wanted: Class) -> list[date]:
     return sorted(days)
 
 
-def lesson_at(school: School, wanted: Class, day: date, bell: BellPeriod) -> PlannedLesson:
+def lesson_at(school: School, wanted: Class, day: date, bell: BellPeriod | DayPeriod) -> PlannedLesson:
     return PlannedLesson(
         class_id=wanted.class_id,
         title=wanted.title,
@@ -115,14 +124,15 @@ def lesson_at(school: School, wanted: Class, day: date, bell: BellPeriod) -> Pla
     )
 
 
-def bell_period(school: School, day: date, period: str) -> BellPeriod:
-    """When a period of a day is. Raises NotASchoolDay for a holiday, or when that weekday has no such period."""
+def bell_period(school: School, day: date, period: str) -> BellPeriod | DayPeriod:
+    """When a period of a day is. Raises NotASchoolDay for a holiday, or when that day has no such period."""
     if day in school.holidays:
         raise NotASchoolDay(f"{day} is a holiday: {school.holidays[day]}.")
-    for bell in school.bell_periods:
-        if bell.weekday == day.isoweekday() and bell.period == period:
+    for bell in bells_of(school, day):
+        if bell.period == period:
             return bell
-    raise NotASchoolDay(f"The bell schedule has no period {period!r} on {day:%A}s.")
+    special = day in school.special_bells
+    raise NotASchoolDay(f"The bell schedule has no period {period!r} on {day if special else f'{day:%A}s'}.")
 
 
 class Diary:

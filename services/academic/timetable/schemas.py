@@ -85,6 +85,8 @@ class LessonsOfDay(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     holiday: str | None
     """The title of the holiday, when the school is closed."""
+    special_day: str | None
+    """The title of a day with other bells than its weekday's, or with something else about it."""
     items: list[Lesson]
 
 

@@ -4,10 +4,10 @@ from datetime import date
 from uuid import UUID
 
 from services.school.calendar import queries, rules
-from services.school.calendar.schemas import BellSchedule, NewBellSchedule, NewCalendarDay, NewSession
+from services.school.calendar.schemas import BellSchedule, NewBellSchedule, NewCalendarDay, NewSession, SpecialDay
 from services.school.schools import queries as schools
 from services.school.schools.actions import lock_school
-from shared.contracts.school import AcademicSession, CalendarChanged, CalendarDay
+from shared.contracts.school import AcademicSession, CalendarChanged
 from shared.database import Database, Tx
 from shared.ids import new_id
 from shared.outbox import publish
@@ -47,16 +47,18 @@ async def replace_bell_schedule(database: Database, school_id: UUID, new: NewBel
     return BellSchedule(periods=periods)
 
 
-async def save_calendar_day(database: Database, school_id: UUID, day: date, new: NewCalendarDay) -> CalendarDay:
-    """Raises NotFound, CalendarFull."""
-    saved = CalendarDay(day=day, kind=new.kind, title=new.title)
+async def save_calendar_day(database: Database, school_id: UUID, day: date, new: NewCalendarDay) -> SpecialDay:
+    """Raises NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull."""
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
-        known = await queries.all_calendar_days(tx, school_id=school_id)
-        rules.require_space(sum(each.day != day for each in known), rules.MAX_CALENDAR_DAYS)
-        if await queries.save_calendar_day(tx, school_id=school_id, day=saved):
+        week = await queries.bell_periods(tx, school_id=school_id)
+        saved = rules.special_day(day, new, week)
+        known = {each.day: each for each in await queries.kept_days(tx, school_id=school_id)}
+        rules.require_space(len(known.keys() - {day}), rules.MAX_CALENDAR_DAYS)
+        if known.get(day) != saved:
+            await queries.save_calendar_day(tx, school_id=school_id, day=saved)
             await tell_of_calendar(tx, school_id)
-    return saved
+    return rules.as_held(saved, week)
 
 
 async def forget_calendar_day(database: Database, school_id: UUID, day: date) -> None:

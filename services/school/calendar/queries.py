@@ -1,13 +1,15 @@
 """SQL over the calendar of one school. Its version is in the school's own row."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, time
 from uuid import UUID
 
 import msgspec
 
-from services.school.calendar.schemas import SessionKey
-from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay
+from services.school.calendar.rules import as_held
+from services.school.calendar.schemas import SessionKey, SpecialDay
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay, DayPeriod
 from shared.database import Reader, Tx
 
 ALL_SESSIONS = """
@@ -98,21 +100,15 @@ async def add_bell_periods(tx: Tx, *, school_id: UUID, periods: Sequence[BellPer
     )
 
 
-ALL_CALENDAR_DAYS = """
-SELECT day, kind, title
-FROM calendar_day
-WHERE school_id = %(school_id)s
-ORDER BY day
-LIMIT 10000
-"""
-
-
-async def all_calendar_days(reader: Reader, *, school_id: UUID) -> list[CalendarDay]:
-    return await reader.all(CalendarDay, ALL_CALENDAR_DAYS, school_id=school_id)
+class PeriodOfDay(msgspec.Struct, frozen=True, kw_only=True):
+    day: date
+    period: str
+    starts_at: time
+    ends_at: time
 
 
 CALENDAR_DAYS = """
-SELECT day, kind, title
+SELECT day, kind, title, opens_at, closes_at
 FROM calendar_day
 WHERE school_id = %(school_id)s
 AND day > %(after)s
@@ -122,27 +118,78 @@ ORDER BY day
 LIMIT %(limit)s
 """
 
-
-async def calendar_days(
-    reader: Reader, *, school_id: UUID, first: date | None, last: date | None, after: date, limit: int
-) -> list[CalendarDay]:
-    return await reader.all(
-        CalendarDay, CALENDAR_DAYS, school_id=school_id, first=first, last=last, after=after, limit=limit
-    )
-
-
-SAVE_CALENDAR_DAY = """
-INSERT INTO calendar_day (school_id, day, kind, title)
-VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s)
-ON CONFLICT (school_id, day) DO UPDATE
-SET kind = excluded.kind, title = excluded.title
-WHERE (calendar_day.kind, calendar_day.title) IS DISTINCT FROM (excluded.kind, excluded.title)
+PERIODS_OF_DAYS = """
+SELECT day, period, starts_at, ends_at
+FROM calendar_day_period
+WHERE school_id = %(school_id)s
+AND day = ANY(%(days)s)
+ORDER BY day, starts_at
+LIMIT 100000
 """
 
 
-async def save_calendar_day(tx: Tx, *, school_id: UUID, day: CalendarDay) -> bool:
-    """Whether it differs from before."""
-    return await tx.execute(SAVE_CALENDAR_DAY, school_id=school_id, **msgspec.structs.asdict(day)) == 1
+async def kept_days(
+    reader: Reader,
+    *,
+    school_id: UUID,
+    first: date | None = None,
+    last: date | None = None,
+    after: date = date.min,
+    limit: int = 10_000,
+) -> list[SpecialDay]:
+    """The days as they were asked for: `periods` are those that were told, not those that follow from a cut."""
+    days = await reader.all(
+        SpecialDay, CALENDAR_DAYS, school_id=school_id, first=first, last=last, after=after, limit=limit
+    )
+    periods: defaultdict[date, list[DayPeriod]] = defaultdict(list)
+    for row in await reader.all(PeriodOfDay, PERIODS_OF_DAYS, school_id=school_id, days=[each.day for each in days]):
+        periods[row.day].append(DayPeriod(period=row.period, starts_at=row.starts_at, ends_at=row.ends_at))
+    return [msgspec.structs.replace(each, periods=periods.get(each.day)) for each in days]
+
+
+async def calendar_days(
+    reader: Reader, *, school_id: UUID, first: date | None, last: date | None, after: date, limit: int
+) -> list[SpecialDay]:
+    """The days as they are held."""
+    days = await kept_days(reader, school_id=school_id, first=first, last=last, after=after, limit=limit)
+    week = await bell_periods(reader, school_id=school_id)
+    return [as_held(each, week) for each in days]
+
+
+SAVE_CALENDAR_DAY = """
+INSERT INTO calendar_day (school_id, day, kind, title, opens_at, closes_at)
+VALUES (%(school_id)s, %(day)s, %(kind)s, %(title)s, %(opens_at)s, %(closes_at)s)
+ON CONFLICT (school_id, day) DO UPDATE
+SET kind = excluded.kind, title = excluded.title, opens_at = excluded.opens_at, closes_at = excluded.closes_at
+"""
+
+FORGET_DAY_PERIODS = """
+DELETE FROM calendar_day_period
+WHERE school_id = %(school_id)s
+AND day = %(day)s
+"""
+
+ADD_DAY_PERIOD = """
+INSERT INTO calendar_day_period (school_id, day, period, starts_at, ends_at)
+VALUES (%(school_id)s, %(day)s, %(period)s, %(starts_at)s, %(ends_at)s)
+"""
+
+
+async def save_calendar_day(tx: Tx, *, school_id: UUID, day: SpecialDay) -> None:
+    await tx.execute(
+        SAVE_CALENDAR_DAY,
+        school_id=school_id,
+        day=day.day,
+        kind=day.kind,
+        title=day.title,
+        opens_at=day.opens_at,
+        closes_at=day.closes_at,
+    )
+    await tx.execute(FORGET_DAY_PERIODS, school_id=school_id, day=day.day)
+    await tx.execute_many(
+        ADD_DAY_PERIOD,
+        [{"school_id": school_id, "day": day.day, **msgspec.structs.asdict(each)} for each in day.periods or ()],
+    )
 
 
 FORGET_CALENDAR_DAY = """
@@ -159,9 +206,13 @@ async def forget_calendar_day(tx: Tx, *, school_id: UUID, day: date) -> bool:
 
 async def calendar(reader: Reader, *, school_id: UUID) -> CalendarChanged:
     """The whole of it, as it is told."""
+    week = await bell_periods(reader, school_id=school_id)
+    held = [as_held(each, week) for each in await kept_days(reader, school_id=school_id)]
     return CalendarChanged(
         school_id=school_id,
         academic_sessions=await all_sessions(reader, school_id=school_id),
-        bell_periods=await bell_periods(reader, school_id=school_id),
-        calendar_days=await all_calendar_days(reader, school_id=school_id),
+        bell_periods=week,
+        calendar_days=[
+            CalendarDay(day=each.day, kind=each.kind, title=each.title, periods=each.periods) for each in held
+        ],
     )

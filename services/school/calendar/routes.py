@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from services.school.calendar import actions, queries
-from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidSession
+from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidCalendarDay, InvalidSession
 from services.school.calendar.schemas import (
     BellSchedule,
     DayKey,
@@ -17,8 +17,9 @@ from services.school.calendar.schemas import (
     NewCalendarDay,
     NewSession,
     SessionKey,
+    SpecialDay,
 )
-from shared.contracts.school import AcademicSession, CalendarDay
+from shared.contracts.school import AcademicSession
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -87,7 +88,7 @@ async def list_calendar_days(
     last: LastDay = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[CalendarDay]:
+) -> Page[SpecialDay]:
     after = decode_cursor(cursor, DayKey) or DayKey(date.min)
     found = await queries.calendar_days(
         database.reader(school_id=caller.school),
@@ -109,15 +110,15 @@ async def list_calendar_days(
 @put(
     "/calendar-days/{day:date}",
     operation_id="save_calendar_day",
-    summary="Make a day a holiday or a special day.",
-    opt={**MANAGE, "problems": (NotFound, CalendarFull)},
+    summary="Make a day a holiday, or a special day: with bells of its own, a late start or an early close.",
+    opt={**MANAGE, "problems": (NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull)},
 )
 async def save_calendar_day(
     day: FromPath[date],
     data: JSONBody[NewCalendarDay],
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-) -> CalendarDay:
+) -> SpecialDay:
     return await actions.save_calendar_day(database, caller.school, day, data)
 
 

@@ -5,14 +5,19 @@ from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Final
 
-from services.school.calendar.schemas import NewBellPeriod, NewSession
-from shared.contracts.school import AcademicSession, BellPeriod
+from msgspec import structs
+
+from services.school.calendar.schemas import NewBellPeriod, NewCalendarDay, NewSession, SpecialDay
+from shared.contracts.school import AcademicSession, BellPeriod, DayPeriod
 from shared.problems import Conflict, FieldError, Invalid
 
 MAX_SESSIONS: Final = 1000
 MAX_CALENDAR_DAYS: Final = 2000
 SPREAD: Final[Mapping[str, int]] = {"school_year": 0, "term": 1, "grading_period": 2}
 """From the widest kind to the narrowest."""
+
+WORTH_MEETING: Final = timedelta(minutes=20)
+"""What must remain of a period that an early close or a late start cuts; with less, it is not held."""
 
 SCHOOL_DAYS: Final = range(1, 6)
 PERIODS: Final = 8
@@ -31,6 +36,11 @@ class InvalidSession(Invalid):
 class InvalidBellSchedule(Invalid):
     slug = "invalid-bell-schedule"
     title = "The periods do not make a bell schedule"
+
+
+class InvalidCalendarDay(Invalid):
+    slug = "invalid-calendar-day"
+    title = "The day cannot be as it is asked for"
 
 
 class CalendarFull(Conflict):
@@ -123,6 +133,85 @@ def _overlapping(asked: Sequence[NewBellPeriod]) -> list[FieldError]:
             if latest is None or each.ends_at > latest.ends_at:
                 latest = each
     return errors
+
+
+def special_day(day: date, asked: NewCalendarDay, week: Sequence[BellPeriod]) -> SpecialDay:
+    """The day as it is to be kept; its `periods` are those told, not those cut.
+
+    Raises InvalidCalendarDay for what contradicts itself or leaves nothing to be held, InvalidBellSchedule.
+    """
+    if errors := _contradictions(asked):
+        raise InvalidCalendarDay(errors=errors)
+    periods = None if asked.periods is None else day_periods(day, asked)
+    saved = SpecialDay(
+        day=day,
+        kind=asked.kind,
+        title=asked.title,
+        opens_at=asked.opens_at,
+        closes_at=asked.closes_at,
+        periods=periods,
+    )
+    if bells_of(saved, week) == []:
+        detail = f"No period of that {day:%A} would be held. Make it a holiday, or name its periods."
+        raise InvalidCalendarDay(errors=[FieldError("/closes_at" if asked.opens_at is None else "/opens_at", detail)])
+    return saved
+
+
+def _contradictions(asked: NewCalendarDay) -> list[FieldError]:
+    given = [name for name in ("periods", "opens_at", "closes_at") if getattr(asked, name) is not None]
+    if asked.kind == "holiday":
+        return [FieldError(f"/{name}", "A holiday has no bells.") for name in given]
+    if asked.periods is not None and len(given) > 1:
+        return [FieldError(f"/{name}", "The periods already say it.") for name in given[1:]]
+    if asked.opens_at is not None and asked.closes_at is not None and asked.opens_at >= asked.closes_at:
+        return [FieldError("/closes_at", "Must be later than it opens.")]
+    return []
+
+
+def day_periods(day: date, asked: NewCalendarDay) -> list[DayPeriod]:
+    """The bells of one date, by the same rules as those of a week. Raises InvalidBellSchedule."""
+    on_its_weekday = [
+        NewBellPeriod(weekday=day.isoweekday(), period=each.period, starts_at=each.starts_at, ends_at=each.ends_at)
+        for each in asked.periods or ()
+    ]
+    return [_of_the_day(each) for each in bell_periods(on_its_weekday)]
+
+
+def bells_of(day: SpecialDay, week: Sequence[BellPeriod]) -> list[DayPeriod] | None:
+    """The bells as they ring on that day; None when they are those of its weekday."""
+    if day.periods is not None or (day.opens_at is None and day.closes_at is None):
+        return day.periods
+    usual = [_of_the_day(each) for each in week if each.weekday == day.day.isoweekday()]
+    return cut(usual, opens_at=day.opens_at or time.min, closes_at=day.closes_at or time.max)
+
+
+def as_held(day: SpecialDay, week: Sequence[BellPeriod]) -> SpecialDay:
+    return structs.replace(day, periods=bells_of(day, week))
+
+
+def cut(periods: Sequence[DayPeriod], *, opens_at: time, closes_at: time) -> list[DayPeriod]:
+    """What is left of a day's periods between two times (ADR 0505).
+
+    A period that lies inside stays as it is. One that is cut is held if at least WORTH_MEETING remains of it. All
+    others fall away.
+    """
+    kept: list[DayPeriod] = []
+    for each in periods:
+        left = DayPeriod(
+            period=each.period, starts_at=max(each.starts_at, opens_at), ends_at=min(each.ends_at, closes_at)
+        )
+        if left == each or _length(left) >= WORTH_MEETING:
+            kept.append(left)
+    return kept
+
+
+def _length(period: DayPeriod) -> timedelta:
+    """Negative for a period that lies outside."""
+    return datetime.combine(date.min, period.ends_at) - datetime.combine(date.min, period.starts_at)
+
+
+def _of_the_day(bell: BellPeriod) -> DayPeriod:
+    return DayPeriod(period=bell.period, starts_at=bell.starts_at, ends_at=bell.ends_at)
 
 
 def default_bell_periods() -> list[BellPeriod]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.school import BellPeriod
+from shared.contracts.school import BellPeriod, DayPeriod
 
 PLAIN = r"^[^\x00-\x1f\x7f]*$"
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=PLAIN)]
@@ -46,9 +46,35 @@ class BellSchedule(msgspec.Struct, frozen=True, kw_only=True):
     periods: list[BellPeriod]
 
 
+class NewDayPeriod(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    period: PeriodName
+    starts_at: LocalTime
+    ends_at: LocalTime
+
+
 class NewCalendarDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A special day may have bells of its own (`periods`), or those of its weekday, cut to `opens_at`, `closes_at`."""
+
     kind: Literal["holiday", "special"]
     title: Title
+    periods: Annotated[list[NewDayPeriod], msgspec.Meta(min_length=1, max_length=50)] | None = None
+    """All bells of the day, whatever its weekday."""
+    opens_at: LocalTime | None = None
+    """A late start."""
+    closes_at: LocalTime | None = None
+    """An early close."""
+
+
+class SpecialDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day that is not as its weekday says."""
+
+    day: date
+    kind: Literal["holiday", "special"]
+    title: str
+    opens_at: time | None = None
+    closes_at: time | None = None
+    periods: list[DayPeriod] | None = None
+    """The bells as they ring on that day; null when they are those of its weekday."""
 
 
 class SessionKey(msgspec.Struct, frozen=True):

@@ -172,7 +172,14 @@ async def test_a_day_is_made_a_holiday_changed_and_forgotten(school: School) -> 
     await school.send("PUT", path, {"kind": "holiday", "title": "Thanksgiving"})
     await school.send("PUT", path, {"kind": "special", "title": "Sports day"})
 
-    assert made.json() == {"day": "2026-11-26", "kind": "holiday", "title": "Thanksgiving"}
+    assert made.json() == {
+        "day": "2026-11-26",
+        "kind": "holiday",
+        "title": "Thanksgiving",
+        "opens_at": None,
+        "closes_at": None,
+        "periods": None,
+    }
     assert (await school.get("/calendar-days"))["items"][0]["title"] == "Sports day"
 
     gone = await school.send("DELETE", path)
