@@ -5,134 +5,56 @@ Tenancy has two walls. Every query names `school_id`, and row-level security com
 nothing set, so a forgotten tenant reads zero rows.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, LiteralString, Self, TypeVar, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Self
 from uuid import UUID
 
-import structlog
-from psycopg import AsyncConnection, AsyncCursor, Notify, OperationalError
+from psycopg import AsyncConnection, Error, Notify, OperationalError
 from psycopg import sql as composed
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
-from shared import telemetry
+from shared.marks import Marks, Position
 from shared.problems import Unavailable
+from shared.replica import Replica, current_asker
 from shared.settings import ServiceSettings
+from shared.statements import Connection, Cursor, Tenant, execute, set_tenant
+from shared.transactions import Reader, Tx, switch_school
+from shared.unit import Unit, current_unit
 
-log = structlog.get_logger()
+__all__ = ["Connection", "Database", "Reader", "Tx", "switch_school"]
 
-T = TypeVar("T")
-Connection = AsyncConnection[tuple[Any, ...]]
-
-SET_TENANT = """
-SELECT set_config('app.school_id', %(school_id)s, true),
-       set_config('app.user_id', %(user_id)s, true),
-       set_config('app.capability', %(capability)s, true)
-"""
-
-# The lateral join makes the statement run after the tenant is set, in one round trip (ADR 0004). OFFSET 0 keeps the
-# planner from turning it round, as it does for a single row read by its key. Should it ever do so all the same, the
-# policies see no tenant and the answer is empty, never foreign.
-READ_AS_TENANT = """
-WITH tenant AS MATERIALIZED (
-    SELECT set_config('app.school_id', %(_school_id)s, true) AS school_id,
-           set_config('app.user_id', %(_user_id)s, true) AS user_id
-)
-SELECT statement.*
-FROM tenant CROSS JOIN LATERAL (SELECT inner_statement.* FROM (
-{statement}
-) AS inner_statement WHERE tenant.school_id IS NOT NULL OFFSET 0) AS statement
-"""
-
-
-class Reader:
-    """Reads one statement at a time; each is a transaction of its own with the tenant set inside it."""
-
-    def __init__(self, database: "Database", *, school_id: UUID | None, user_id: UUID | None) -> None:
-        self._database = database
-        self._tenant = {"_school_id": _text(school_id), "_user_id": _text(user_id)}
-
-    async def all(self, row: type[T], sql: LiteralString, /, **params: object) -> list[T]:
-        """All rows as `row`; the statement's columns are named as the Struct's fields."""
-        async with self._run(sql, params) as cursor:
-            return _rows(row, cursor, await cursor.fetchall())
-
-    async def one(self, row: type[T], sql: LiteralString, /, **params: object) -> T | None:
-        """The first row as `row`, or None."""
-        async with self._run(sql, params) as cursor:
-            found = await cursor.fetchone()
-            return _rows(row, cursor, [found])[0] if found else None
-
-    async def value(self, type_: type[T], sql: LiteralString, /, **params: object) -> T | None:
-        """The first column of the first row; None when there is no row, or when it is NULL."""
-        async with self._run(sql, params) as cursor:
-            found = await cursor.fetchone()
-        value = found[0] if found else None
-        assert value is None or isinstance(value, type_), f"expected {type_}, found {type(value)}"
-        return value
-
-    @asynccontextmanager
-    async def _run(
-        self, sql: LiteralString, params: Mapping[str, object]
-    ) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]]]:
-        async with self._database.connection() as connection:
-            statement = READ_AS_TENANT.replace("{statement}", sql)
-            cursor = await _execute(connection, statement, {**params, **self._tenant})
-            yield cursor
-
-
-class Tx(Reader):
-    """An open transaction. Opened by actions and by the consumer loop, nowhere else."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._callbacks: list[Callable[[], Awaitable[None]]] = []
-
-    async def execute(self, sql: LiteralString, /, **params: object) -> int:
-        """Run a statement that returns nothing of interest; the number of rows it touched."""
-        async with self._run(sql, params) as cursor:
-            return cursor.rowcount
-
-    async def execute_many(self, sql: LiteralString, rows: Sequence[Mapping[str, object]], /) -> None:
-        """Run one statement for each of `rows`, pipelined."""
-        if not rows:
-            return
-        async with self._connection.cursor() as cursor:
-            with telemetry.database_call():
-                await cursor.executemany(sql, rows)
-
-    def savepoint(self) -> AbstractAsyncContextManager[object]:
-        """A nested unit: an exception inside undoes only what was done inside."""
-        return self._connection.transaction()
-
-    def after_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Run `callback` once the transaction is committed: best effort, for what may be lost (live pushes)."""
-        self._callbacks.append(callback)
-
-    async def run_callbacks(self) -> None:
-        for callback in self._callbacks:
-            try:
-                await callback()
-            except Exception as error:  # noqa: BLE001 (the commit stands; a lost push is repaired by the next read)
-                log.warning("after_commit_failed", error=type(error).__name__)
-
-    @asynccontextmanager
-    async def _run(
-        self, sql: LiteralString, params: Mapping[str, object]
-    ) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]]]:
-        yield await _execute(self._connection, sql, params)
+POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
 
 class Database:
-    """The pool of one service. Use as an async context manager."""
+    """The pool of one service. Use as an async context manager.
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    With a replica (`database_read_url`), and where `serves` says that callers are served, a part of the connections go
+    there.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, serves: bool = False) -> None:
         self._url = settings.database_url
+        self._serves = serves
+        self._marks: Marks | None = None
+        self._replica: Replica | None = None
+        connections = settings.database_pool_max
+        if settings.database_read_url:
+            self._marks = Marks(settings.redis_url, self._url, self._position, stale_s=settings.database_read_stale_s)
+        if settings.database_read_url and serves:
+            connections -= settings.database_read_pool_max
+            self._replica = Replica(
+                settings.database_read_url,
+                connections=settings.database_read_pool_max,
+                answer_s=settings.database_read_answer_s,
+            )
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             settings.database_url,
             min_size=settings.database_pool_min,
-            max_size=settings.database_pool_max,
+            max_size=connections,
             timeout=settings.database_pool_wait_s,
             max_waiting=settings.database_pool_waiting,
             kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": tuple_row},
@@ -142,9 +64,15 @@ class Database:
     async def __aenter__(self) -> Self:
         # Opens without waiting: a service starts, answers "not ready", and recovers when Postgres comes.
         await self._pool.open(wait=False)
+        if self._replica:
+            await self._replica.pool.open(wait=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._marks:
+            await self._marks.close()
+        if self._replica:
+            await self._replica.pool.close(timeout=5)
         await self._pool.close(timeout=5)
 
     @asynccontextmanager
@@ -172,19 +100,25 @@ class Database:
         `school_id` is the tenant. `user_id` and `capability` open the few rows of `auth` that belong to a
         person or to the bearer of a secret rather than to a school.
         """
+        tenant = Tenant(school_id=school_id, user_id=user_id, capability=capability)
+        unit = current_unit(self)
+        async with unit.joined(tenant) if unit else self._transaction(tenant) as tx:
+            yield tx
+
+    def unit(self, begin: Callable[[Tx], Awaitable[None]], *, school_id: UUID | None) -> Unit:
+        """Until it is left, the transactions of the running task are one (see `shared.unit`)."""
+        tenant = Tenant(school_id=school_id)
+        return Unit(self, partial(self._transaction, tenant), begin, tenant)
+
+    @asynccontextmanager
+    async def _transaction(self, tenant: Tenant) -> AsyncGenerator[Tx]:
         async with self.connection() as connection:
-            tx = Tx(connection)
+            tx = Tx(connection, school_id=tenant.school_id)
             async with connection.transaction():
-                await _execute(
-                    connection,
-                    SET_TENANT,
-                    {
-                        "school_id": _text(school_id),
-                        "user_id": _text(user_id),
-                        "capability": capability or "",
-                    },
-                )
+                await set_tenant(connection, tenant)
                 yield tx
+            if self._marks:
+                await self._mark(tx)
         await tx.run_callbacks()
 
     @asynccontextmanager
@@ -196,8 +130,27 @@ class Database:
             await connection.execute(composed.SQL("LISTEN {}").format(composed.Identifier(f"{schema[0]}_{what}")))
             yield connection.notifies()
 
-    def reader(self, *, school_id: UUID | None = None, user_id: UUID | None = None) -> Reader:
-        return Reader(self, school_id=school_id, user_id=user_id)
+    def reader(self, *, school_id: UUID | None = None, user_id: UUID | None = None, is_fresh: bool = False) -> Reader:
+        """`is_fresh`: nothing that was committed may be missed, whoever wrote it (to fill a cache, to decide)."""
+        return Reader(self, school_id=school_id, user_id=user_id, is_fresh=is_fresh)
+
+    @asynccontextmanager
+    async def read(
+        self, sql: str, params: Mapping[str, object], *, school_id: UUID | None, is_fresh: bool
+    ) -> AsyncGenerator[Cursor]:
+        """For readers: on the connection of the task's unit, on a replica, or on the primary."""
+        unit = current_unit(self)
+        if unit and unit.tx:
+            async with unit.reading() as connection:
+                yield await execute(connection, sql, params)
+            return
+        if self._replica and not is_fresh:
+            cursor = await self._read_from(self._replica, sql, params, school_id)
+            if cursor:
+                yield cursor
+                return
+        async with self.connection() as connection:
+            yield await execute(connection, sql, params)
 
     async def is_ready(self) -> bool:
         """Whether a trivial statement is answered in time."""
@@ -209,23 +162,47 @@ class Database:
         return True
 
     def pool_stats(self) -> Mapping[str, int]:
-        return self._pool.get_stats()
+        of_replica = self._replica.pool.get_stats() if self._replica else {}
+        return self._pool.get_stats() | {f"replica_{name}": count for name, count in of_replica.items()}
+
+    # The replica
+
+    async def _read_from(
+        self, replica: Replica, sql: str, params: Mapping[str, object], school_id: UUID | None
+    ) -> Cursor | None:
+        """Only who is known, and only reads, may be told what may be a moment old."""
+        asker = current_asker()
+        if self._marks is None or asker is None or not asker.only_reads:
+            return None
+        needed = await self._marks.needed(asker.user_id, school_id)
+        return None if needed is None else await replica.read(sql, params, needed=needed)
+
+    async def remember_write(self) -> None:
+        """Let the caller read what they wrote before, perhaps through a process that died before it could say so."""
+        asker = current_asker()
+        if self._marks and asker:
+            await self._marks.wrote(await self._position(), user_id=asker.user_id, schools=())
+
+    async def _mark(self, tx: Tx) -> None:
+        """After the commit, before anybody is told of it."""
+        assert self._marks is not None
+        asker = current_asker()
+        if not self._serves and not tx.schools:
+            return
+        try:
+            position = await _position_on(tx.connection)
+        except Error:
+            position = None  # the commit stands
+        is_told_to_others = not self._serves or (asker is not None and bool(tx.callbacks))
+        schools = tx.schools if is_told_to_others else ()
+        await self._marks.wrote(position, user_id=asker.user_id if asker else None, schools=schools)
+
+    async def _position(self) -> Position:
+        async with self.connection() as connection:
+            return await _position_on(connection)
 
 
-async def switch_school(tx: Tx, school_id: UUID) -> None:
-    """Make `school_id` the tenant for the rest of the transaction: for work that spans the schools of a district."""
-    await tx.execute("SELECT set_config('app.school_id', %(school_id)s, true)", school_id=str(school_id))
-
-
-def _text(value: UUID | None) -> str:
-    return "" if value is None else str(value)
-
-
-async def _execute(connection: Connection, sql: str, params: Mapping[str, object]) -> AsyncCursor[tuple[Any, ...]]:
-    with telemetry.database_call():
-        return await connection.execute(cast("LiteralString", sql), params, binary=True)
-
-
-def _rows(row: type[T], cursor: AsyncCursor[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> list[T]:
-    columns = [column.name for column in cursor.description or ()]
-    return [row(**dict(zip(columns, values, strict=True))) for values in found]
+async def _position_on(connection: Connection) -> Position:
+    found = await (await connection.execute(POSITION)).fetchone()
+    assert found is not None
+    return found[0]

@@ -41,6 +41,14 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
     """How long a request may wait for a connection before it is told 503."""
     database_pool_waiting: int = 200
     """How many requests may wait at once; further ones are told 503 at once."""
+    database_read_url: str = ""
+    """A replica, for what callers read; empty: there is none. Connects as the same role."""
+    database_read_pool_max: int = 2
+    """So many of `database_pool_max` go to the replica, when there is one: the sum stays the same."""
+    database_read_stale_s: float = 10.0
+    """No answer of the replica misses anything older than this; what callers wrote themselves is never missed."""
+    database_read_answer_s: float = 2.0
+    """How long the replica may take before the primary is asked."""
     bus_url: str
     auth_url: str
     service_secret: str = ""

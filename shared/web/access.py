@@ -14,13 +14,16 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from shared.identity import Caller, Verifier, bearer_token
 from shared.problems import Forbidden
+from shared.replica import Asker, serve
 
 Permissions = Mapping[str, frozenset[str]]
 DECLARATIONS = frozenset({"permission", "public", "internal"})
+SAFE = frozenset({"GET", "HEAD"})
 
 
 async def deny_by_default(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Let in whom the handler's declaration names. Raises Unauthenticated or Forbidden."""
+    serve(None)
     if handler.opt.get("public"):
         return
     verifier: Verifier = connection.app.state.verifier
@@ -33,6 +36,12 @@ async def deny_by_default(connection: ASGIConnection[Any, Any, Any, Any], handle
     if handler.opt["permission"] not in permissions.get(caller.role, frozenset()):
         raise Forbidden
     connection.state["caller"] = caller
+    serve(Asker(user_id=caller.user_id, only_reads=_method(connection) in SAFE))
+
+
+def _method(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    scope: Any = connection.scope
+    return scope["method"]
 
 
 async def provide_caller(request: Request[Any, Any, Any]) -> Caller:

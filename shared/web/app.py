@@ -45,7 +45,7 @@ def build_app(
     `resources` are opened at start and closed in reverse; they may put things into `app.state`. `checks` join the
     database in `/health/ready`. Raises LookupError when a route does not declare who may call it.
     """
-    database = Database(settings)
+    database = Database(settings, serves=True)
     app = Litestar(
         route_handlers=[*routers, _house_routes(checks or {})],
         dependencies={

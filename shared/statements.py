@@ -1,0 +1,69 @@
+"""Statements on a connection: the tenant that they see, and rows straight into Structs."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection, AsyncCursor
+
+from shared import telemetry
+
+T = TypeVar("T")
+Connection = AsyncConnection[tuple[Any, ...]]
+Cursor = AsyncCursor[tuple[Any, ...]]
+
+SET_TENANT = """
+SELECT set_config('app.school_id', %(school_id)s, true),
+       set_config('app.user_id', %(user_id)s, true),
+       set_config('app.capability', %(capability)s, true)
+"""
+
+# The lateral join makes the statement run after the tenant is set, in one round trip (ADR 0004). OFFSET 0 keeps the
+# planner from turning it round, as it does for a single row read by its key. Should it ever do so all the same, the
+# policies see no tenant and the answer is empty, never foreign.
+READ_AS_TENANT = """
+WITH tenant AS MATERIALIZED (
+    SELECT set_config('app.school_id', %(_school_id)s, true) AS school_id,
+           set_config('app.user_id', %(_user_id)s, true) AS user_id
+)
+SELECT statement.*
+FROM tenant CROSS JOIN LATERAL (SELECT inner_statement.* FROM (
+{statement}
+) AS inner_statement WHERE tenant.school_id IS NOT NULL OFFSET 0) AS statement
+"""
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """As whom a transaction reads and writes."""
+
+    school_id: UUID | None = None
+    user_id: UUID | None = None
+    capability: str | None = None
+
+
+async def set_tenant(connection: Connection, tenant: Tenant) -> None:
+    """For the rest of the transaction, never longer."""
+    await execute(
+        connection,
+        SET_TENANT,
+        {
+            "school_id": text(tenant.school_id),
+            "user_id": text(tenant.user_id),
+            "capability": tenant.capability or "",
+        },
+    )
+
+
+async def execute(connection: Connection, sql: str, params: Mapping[str, object]) -> Cursor:
+    with telemetry.database_call():
+        return await connection.execute(cast("LiteralString", sql), params, binary=True)
+
+
+def rows(row: type[T], cursor: Cursor, found: list[tuple[Any, ...]]) -> list[T]:
+    columns = [column.name for column in cursor.description or ()]
+    return [row(**dict(zip(columns, values, strict=True))) for values in found]
+
+
+def text(value: UUID | None) -> str:
+    return "" if value is None else str(value)
