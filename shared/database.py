@@ -105,10 +105,12 @@ class Database:
         async with unit.joined(tenant) if unit else self._transaction(tenant) as tx:
             yield tx
 
-    def unit(self, begin: Callable[[Tx], Awaitable[None]], *, school_id: UUID | None) -> Unit:
-        """Until it is left, the transactions of the running task are one (see `shared.unit`)."""
-        tenant = Tenant(school_id=school_id)
-        return Unit(self, partial(self._transaction, tenant), begin, tenant)
+    def unit(self, begin: Callable[[Tx], Awaitable[None]], *, tenant: UUID, school_id: UUID | None) -> Unit:
+        """Until it is left, the transactions of the running task are one (see `shared.unit`).
+
+        `begin` runs as `tenant`, the parts as `school_id`, or as any school when that is None.
+        """
+        return Unit(self, partial(self._transaction, Tenant(school_id=tenant)), begin, school_id=school_id)
 
     @asynccontextmanager
     async def _transaction(self, tenant: Tenant) -> AsyncGenerator[Tx]:

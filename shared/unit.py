@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from shared.statements import Connection, Tenant, set_tenant
 from shared.transactions import Tx
@@ -18,19 +19,27 @@ Open = Callable[[], AbstractAsyncContextManager[Tx]]
 Begin = Callable[[Tx], Awaitable[None]]
 
 
-class Unit:
-    """`begin` is called in the transaction before anybody else; what it raises, everybody is told."""
+class Undone(Exception):
+    """Rolls a unit back without an error."""
 
-    def __init__(self, owner: object, open_: Open, begin: Begin, tenant: Tenant) -> None:
+
+class Unit:
+    """`begin` is called in the transaction before anybody else; what it raises, everybody is told.
+
+    Only `school_id` may be the tenant of the parts, when it is given.
+    """
+
+    def __init__(self, owner: object, open_: Open, begin: Begin, *, school_id: UUID | None) -> None:
         self.tx: Tx | None = None
+        self.refusal: Exception | None = None
         self._owner = owner
         self._open = open_
         self._begin = begin
-        self._tenant = tenant
+        self._school_id = school_id
         self._task = asyncio.current_task()
         self._stack = AsyncExitStack()
         self._is_inside = False
-        self._refusal: Exception | None = None
+        self._is_undone = False
         self._token: Token[Unit | None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -43,7 +52,13 @@ class Unit:
         assert self._token is not None
         _current.reset(self._token)
         self._task = None
+        if self._is_undone and error is None:
+            kind, error = Undone, Undone()
         await self._stack.__aexit__(kind, error, traceback)
+
+    def undo(self) -> None:
+        """Commit nothing when it is left."""
+        self._is_undone = True
 
     def is_of(self, owner: object) -> bool:
         return self._owner is owner and self._task is not None and self._task is asyncio.current_task()
@@ -52,7 +67,7 @@ class Unit:
     async def joined(self, tenant: Tenant) -> AsyncGenerator[Tx]:
         """A transaction as a part of this one: an exception undoes it alone."""
         assert not self._is_inside, "a transaction inside another"
-        assert tenant.school_id in {None, self._tenant.school_id} or self._tenant.school_id is None, "another school"
+        assert self._school_id is None or tenant.school_id in {None, self._school_id}, "another school"
         outer = await self._opened()
         inner = Tx(outer.connection, school_id=tenant.school_id)
         self._is_inside = True
@@ -75,14 +90,14 @@ class Unit:
             yield self.tx.connection
 
     async def _opened(self) -> Tx:
-        if self._refusal:
-            raise self._refusal
+        if self.refusal:
+            raise self.refusal
         if self.tx is None:
             tx = await self._stack.enter_async_context(self._open())
             try:
                 await self._begin(tx)
             except Exception as error:
-                self._refusal = error
+                self.refusal = error
                 raise
             self.tx = tx
         return self.tx

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from shared.bus import BusError, Outcome, bus_at
 from shared.cancellation import stop_if_cancelled
 from shared.contracts.envelope import Envelope, event_type
 from shared.database import Database, Tx
+from shared.idempotency import forget_old
 from shared.relay import Relay
 
 log = structlog.get_logger()
@@ -82,7 +84,11 @@ class Worker:
         relay = Relay(database, self.bus)
         self._relay = relay
         self._resources = resources
-        self._tasks = [*tasks, every(60.0, "prune", relay.prune)]
+        self._tasks = [
+            *tasks,
+            every(60.0, "prune", relay.prune),
+            every(60.0, "forget_keys", partial(forget_old, database)),
+        ]
 
     @property
     def event_types(self) -> list[str]:

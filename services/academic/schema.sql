@@ -209,6 +209,21 @@ CREATE TABLE academic.guardian_link_change (
 
 ALTER TABLE ONLY academic.guardian_link_change FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE academic.idempotency (
+    school_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint,
+    headers jsonb,
+    body bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY academic.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE academic.import_job (
     id uuid NOT NULL,
     state text NOT NULL,
@@ -436,6 +451,9 @@ ALTER TABLE ONLY academic.guardian_link
 ALTER TABLE ONLY academic.guardian
     ADD CONSTRAINT guardian_pkey PRIMARY KEY (school_id, id);
 
+ALTER TABLE ONLY academic.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
+
 ALTER TABLE ONLY academic.import_job
     ADD CONSTRAINT import_job_pkey PRIMARY KEY (id);
 
@@ -518,6 +536,8 @@ CREATE INDEX enrolment_teacher ON academic.enrolment USING btree (school_id, tea
 CREATE UNIQUE INDEX guardian_email ON academic.guardian USING btree (school_id, lower(email), lower(given_name), lower(family_name)) WHERE (email IS NOT NULL);
 
 CREATE INDEX guardian_link_student ON academic.guardian_link USING btree (school_id, student_id);
+
+CREATE INDEX idempotency_expires ON academic.idempotency USING btree (expires_at);
 
 CREATE INDEX import_job_open ON academic.import_job USING btree (created_at) WHERE (state = ANY (ARRAY['checking'::text, 'applying'::text]));
 
@@ -626,9 +646,13 @@ ALTER TABLE academic.guardian_link ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.guardian_link_change ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE academic.idempotency ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE academic.lesson ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.lesson_teacher ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY over ON academic.idempotency FOR DELETE USING ((expires_at < now()));
 
 ALTER TABLE academic.register ENABLE ROW LEVEL SECURITY;
 
@@ -669,6 +693,8 @@ CREATE POLICY tenant ON academic.guardian USING ((school_id = ( SELECT (NULLIF(c
 CREATE POLICY tenant ON academic.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.guardian_link_change USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON academic.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.lesson USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -719,6 +745,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.guardian TO academic_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.guardian_link TO academic_app;
 
 GRANT SELECT,INSERT ON TABLE academic.guardian_link_change TO academic_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.idempotency TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.import_job TO academic_app;
 

@@ -14,6 +14,21 @@ CREATE TABLE auth.account (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE auth.idempotency (
+    school_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint,
+    headers jsonb,
+    body bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY auth.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE auth.inbox (
     event_id uuid NOT NULL,
     type text NOT NULL,
@@ -133,6 +148,9 @@ ALTER TABLE ONLY auth.account
 ALTER TABLE ONLY auth.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (user_id);
 
+ALTER TABLE ONLY auth.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
+
 ALTER TABLE ONLY auth.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
 
@@ -171,6 +189,8 @@ ALTER TABLE ONLY auth.session
 
 ALTER TABLE ONLY auth.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (kid);
+
+CREATE INDEX idempotency_expires ON auth.idempotency USING btree (expires_at);
 
 CREATE INDEX inbox_received ON auth.inbox USING btree (received_at);
 
@@ -220,9 +240,13 @@ ALTER TABLE ONLY auth.session
 
 CREATE POLICY bearer ON auth.invite FOR SELECT USING ((code_hash = ( SELECT NULLIF(current_setting('app.capability'::text, true), ''::text) AS "nullif")));
 
+ALTER TABLE auth.idempotency ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE auth.invite ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.membership ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY over ON auth.idempotency FOR DELETE USING ((expires_at < now()));
 
 CREATE POLICY own ON auth.membership FOR SELECT USING ((user_id = ( SELECT (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -233,6 +257,8 @@ CREATE POLICY own ON auth.school FOR SELECT USING ((school_id IN ( SELECT member
 ALTER TABLE auth.person ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE auth.school ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON auth.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON auth.invite USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -245,6 +271,8 @@ CREATE POLICY tenant ON auth.school USING ((school_id = ( SELECT (NULLIF(current
 GRANT USAGE ON SCHEMA auth TO auth_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE auth.account TO auth_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.idempotency TO auth_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE auth.inbox TO auth_app;
 

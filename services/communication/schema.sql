@@ -96,6 +96,21 @@ CREATE TABLE communication.guardian_link (
 
 ALTER TABLE ONLY communication.guardian_link FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE communication.idempotency (
+    school_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint,
+    headers jsonb,
+    body bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY communication.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE communication.inbox (
     event_id uuid NOT NULL,
     type text NOT NULL,
@@ -188,6 +203,9 @@ ALTER TABLE ONLY communication.guardian_link
 ALTER TABLE ONLY communication.guardian
     ADD CONSTRAINT guardian_pkey PRIMARY KEY (school_id, guardian_id);
 
+ALTER TABLE ONLY communication.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
+
 ALTER TABLE ONLY communication.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
 
@@ -220,6 +238,8 @@ CREATE INDEX file_use_user ON communication.file_use USING btree (school_id, use
 
 CREATE INDEX guardian_link_student ON communication.guardian_link USING btree (school_id, student_id, guardian_id);
 
+CREATE INDEX idempotency_expires ON communication.idempotency USING btree (expires_at);
+
 CREATE INDEX inbox_received ON communication.inbox USING btree (received_at);
 
 CREATE INDEX object_removal_due ON communication.object_removal USING btree (due_at, object_key);
@@ -246,6 +266,10 @@ ALTER TABLE communication.guardian ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.guardian_link ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE communication.idempotency ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY over ON communication.idempotency FOR DELETE USING ((expires_at < now()));
+
 ALTER TABLE communication.school ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.school_class ENABLE ROW LEVEL SECURITY;
@@ -265,6 +289,8 @@ CREATE POLICY tenant ON communication.file_use USING ((school_id = ( SELECT (NUL
 CREATE POLICY tenant ON communication.guardian USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON communication.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -305,6 +331,8 @@ GRANT UPDATE("position") ON TABLE communication.file_use TO communication_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE communication.guardian TO communication_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE communication.guardian_link TO communication_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.idempotency TO communication_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE communication.inbox TO communication_app;
 

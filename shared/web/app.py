@@ -18,6 +18,7 @@ from shared.identity import Verifier, keys_at
 from shared.settings import ServiceSettings
 from shared.web.access import Permissions, demand_declarations, deny_by_default, provide_caller
 from shared.web.edge import Edge
+from shared.web.idempotency import idempotent
 from shared.web.openapi import LITESTARS_OWN, openapi_document
 from shared.web.rendering import render
 
@@ -55,6 +56,7 @@ def build_app(
             **(dependencies or {}),
         },
         guards=[deny_by_default],
+        middleware=[idempotent],
         exception_handlers={Exception: render},
         lifespan=[_telemetry(name, settings), _opened(database), *resources],
         openapi_config=OpenAPIConfig(

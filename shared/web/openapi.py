@@ -6,6 +6,7 @@ import msgspec
 from litestar import Litestar
 
 from shared.web.access import route_handlers
+from shared.web.idempotency import declare_key, takes_key
 
 LITESTARS_OWN = "/internal/schema"
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
@@ -43,6 +44,8 @@ def openapi_document(app: Litestar) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _complete(operation, handlers[operation["operationId"]].opt)
+        if "post" in path and takes_key(handlers[path["post"]["operationId"]].opt, "POST"):
+            declare_key(path["post"])
     return document
 
 

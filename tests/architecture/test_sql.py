@@ -13,7 +13,7 @@ from tools.topology import SERVICE_NAMES
 
 STATEMENT = re.compile(r"\s*(--[^\n]*\n\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 PARAMETER = re.compile(r"%\((\w+)\)s")
-SHARED_MODULES = ("shared.outbox", "shared.worker", "shared.relay")
+SHARED_MODULES = ("shared.outbox", "shared.worker", "shared.relay", "shared.idempotency")
 
 
 class Statement:

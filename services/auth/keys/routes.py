@@ -27,7 +27,7 @@ async def list_signing_keys(database: NamedDependency[Database], kit: NamedDepen
     operation_id="issue_service_token",
     summary="A token for a service that shows its secret.",
     status_code=200,
-    opt={"public": True, "problems": (Unauthenticated,)},
+    opt={"public": True, "unkeyed": "It leaves nothing behind.", "problems": (Unauthenticated,)},
 )
 async def issue_service_token(
     data: JSONBody[ServiceTokenRequest], database: NamedDependency[Database], kit: NamedDependency[Kit]

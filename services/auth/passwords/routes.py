@@ -23,6 +23,7 @@ from shared.identity import Caller
     status_code=200,
     opt={
         "permission": "password.change",
+        "unkeyed": "Its answer holds tokens, which are not kept.",
         "problems": (WrongCredentials, WeakPassword, SessionOver, NoMembership, TooManyAttempts),
     },
 )
@@ -41,7 +42,11 @@ async def change_password(
     operation_id="request_password_reset",
     summary="Ask for a code by mail; the answer is the same for every address.",
     status_code=202,
-    opt={"public": True, "problems": (TooManyAttempts,)},
+    opt={
+        "public": True,
+        "unkeyed": "Nobody is signed in; a newer code replaces the older.",
+        "problems": (TooManyAttempts,),
+    },
 )
 async def request_password_reset(
     data: JSONBody[ResetRequest],
@@ -57,7 +62,11 @@ async def request_password_reset(
     operation_id="confirm_password_reset",
     summary="Set a new password with the code of the mail; every session ends.",
     status_code=204,
-    opt={"public": True, "problems": (CodeRefused, WeakPassword, TooManyAttempts)},
+    opt={
+        "public": True,
+        "unkeyed": "Nobody is signed in; a code works once.",
+        "problems": (CodeRefused, WeakPassword, TooManyAttempts),
+    },
 )
 async def confirm_password_reset(
     data: JSONBody[ResetConfirmation],

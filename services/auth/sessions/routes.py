@@ -19,7 +19,11 @@ from shared.problems import NotFound
     operation_id="sign_in",
     summary="Open a session.",
     status_code=200,
-    opt={"public": True, "problems": (WrongCredentials, NoMembership, TooManyAttempts)},
+    opt={
+        "public": True,
+        "unkeyed": "Its answer holds tokens, which are not kept.",
+        "problems": (WrongCredentials, NoMembership, TooManyAttempts),
+    },
 )
 async def sign_in(
     data: JSONBody[SignIn],
@@ -35,7 +39,7 @@ async def sign_in(
     operation_id="refresh_session",
     summary="Trade the refresh token for the next tokens; an old one that comes back ends the session.",
     status_code=200,
-    opt={"public": True, "problems": (SessionOver,)},
+    opt={"public": True, "unkeyed": "The refresh token is its key (ADR 0401).", "problems": (SessionOver,)},
 )
 async def refresh_session(
     data: JSONBody[Refresh], database: NamedDependency[Database], kit: NamedDependency[Kit]
@@ -44,7 +48,11 @@ async def refresh_session(
 
 
 @post(
-    "/sign-out", operation_id="sign_out", summary="End the session.", status_code=204, opt={"permission": "session.own"}
+    "/sign-out",
+    operation_id="sign_out",
+    summary="End the session.",
+    status_code=204,
+    opt={"permission": "session.own", "unkeyed": "A session that has ended stays so."},
 )
 async def sign_out(
     database: NamedDependency[Database], kit: NamedDependency[Kit], caller: NamedDependency[Caller]
@@ -57,7 +65,11 @@ async def sign_out(
     operation_id="switch_membership",
     summary="A token for another of the caller's schools or roles; the session remembers it.",
     status_code=200,
-    opt={"permission": "session.switch", "problems": (NotFound, SessionOver)},
+    opt={
+        "permission": "session.switch",
+        "unkeyed": "Its answer holds a token, which is not kept.",
+        "problems": (NotFound, SessionOver),
+    },
 )
 async def switch_membership(
     data: JSONBody[Switch],

@@ -19,6 +19,7 @@ from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound
 
 OWN = {"permission": "inbox.own"}
+READ_TWICE = "What is read stays read."
 
 Unread = Annotated[bool, QueryParameter(description="Only what was not read yet.")]
 Child = Annotated[UUID | None, QueryParameter(description="Only what is about this child.")]
@@ -67,7 +68,7 @@ async def count_unread(database: NamedDependency[Database], caller: NamedDepende
     operation_id="read_notification",
     summary="Mark one notification as read; again changes nothing.",
     status_code=200,
-    opt={**OWN, "problems": (NotFound,)},
+    opt={**OWN, "unkeyed": READ_TWICE, "problems": (NotFound,)},
 )
 async def read_notification(
     notification_id: FromPath[UUID],
@@ -80,7 +81,13 @@ async def read_notification(
     )
 
 
-@post("/read-all", operation_id="read_inbox", summary="Mark all notifications as read.", status_code=200, opt=OWN)
+@post(
+    "/read-all",
+    operation_id="read_inbox",
+    summary="Mark all notifications as read.",
+    status_code=200,
+    opt={**OWN, "unkeyed": READ_TWICE},
+)
 async def read_inbox(
     database: NamedDependency[Database], announcer: NamedDependency[Announcer], caller: NamedDependency[Caller]
 ) -> UnreadCount:
