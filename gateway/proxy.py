@@ -19,11 +19,12 @@ from shared.problems import Problem
 log = structlog.get_logger()
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+IDEMPOTENCY_KEY: Final = b"idempotency-key"
 BUFFERED_BYTES: Final = 1024 * 1024
 """A body up to this size is awaited before the upstream is asked, so that slow clients hold no connection of it."""
 IMPORTS: Final = f"{API}imports"
 EVENT_STREAM: Final = b"text/event-stream"
-EXPOSED: Final = b"etag, link, location, ratelimit, ratelimit-policy, retry-after"
+EXPOSED: Final = b"etag, idempotency-replayed, link, location, ratelimit, ratelimit-policy, retry-after"
 ASKABLE: Final = b"authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 
 
@@ -63,6 +64,7 @@ class Exchange:
         self._watch = ClientWatch(receive)
         self._added: HeaderList = []
         self._has_started = False
+        self._is_idempotent = self._method in IDEMPOTENT
         is_import = self._path == IMPORTS and self._method == "POST"
         self._body_bytes = self._settings.import_body_bytes if is_import else self._settings.body_bytes
         self._deadline_s = self._settings.import_deadline_s if is_import else self._settings.deadline_s
@@ -107,6 +109,8 @@ class Exchange:
             await self._tell_options(methods)
             return
         self._declare(operations.template_of("GET" if self._method == "HEAD" else self._method, self._path))
+        if self._method == "POST" and first(self._headers, IDEMPOTENCY_KEY) is not None:
+            self._is_idempotent = operations.takes_key(self._path)
         await self._admit()
         await self._pass_on(upstream)
 
@@ -178,7 +182,7 @@ class Exchange:
             target=self._target(),
             headers=[(b"host", upstream.pool.authority), *forwarded(self._headers), *self._set_by_us()],
             body=await self._body_to_send(),
-            is_idempotent=self._method in IDEMPOTENT,
+            is_idempotent=self._is_idempotent,
         )
         if self._body.is_read:
             self._watch.start()

@@ -42,6 +42,8 @@ KEYS_PATH: Final = "/.well-known/jwks.json"
 SERVICE_OF: Final = {prefix: service for service, prefixes in PREFIXES.items() for prefix in prefixes}
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
+KEY_HEADER: Final = "Idempotency-Key"
+
 DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 DOCUMENT_TIMEOUT_S: Final = 3.0
 TRY_AGAIN_S: Final = 1.0
@@ -62,6 +64,7 @@ class Operations:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._tree: dict[str, Any] = {}
         paths = cast("dict[str, dict[str, Any]]", document.get("paths", {}))
+        self._keyed = frozenset(template for template, item in paths.items() if _takes_key(item.get("post", {})))
         for template, item in paths.items():
             self._add(template, frozenset(method.upper() for method in item if method.upper() in METHODS))
 
@@ -78,6 +81,10 @@ class Operations:
     def methods_of(self, path: str) -> frozenset[str]:
         return frozenset[str]().union(*(methods for _, methods in self._matches(path)))
 
+    def takes_key(self, path: str) -> bool:
+        """Whether a POST that is sent twice with the same Idempotency-Key is done once."""
+        return self.template_of("POST", path) in self._keyed
+
     def _matches(self, path: str) -> Iterable[tuple[str, frozenset[str]]]:
         """Exact segments first."""
         nodes: list[dict[str, Any]] = [self._tree]
@@ -90,6 +97,12 @@ class Operations:
                 if child is not None
             ]
         return [node["/"] for node in nodes if "/" in node]
+
+
+def _takes_key(operation: Mapping[str, Any]) -> bool:
+    return any(
+        each.get("in") == "header" and each.get("name") == KEY_HEADER for each in operation.get("parameters", ())
+    )
 
 
 class Contract:

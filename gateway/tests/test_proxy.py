@@ -1,7 +1,9 @@
 """What the gateway passes on, and what it keeps to itself."""
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -334,3 +336,72 @@ async def test_the_signing_keys_can_be_read_by_anybody(client: httpx.AsyncClient
     assert answered.status_code == 200
     assert "ratelimit" not in answered.headers
     assert service.asked[0]["path"] == "/.well-known/jwks.json"
+
+
+KEYED = {"parameters": [{"name": "Idempotency-Key", "in": "header"}], "responses": {}}
+
+
+class HangsUp:
+    """Takes each POST on a kept connection, and hangs up instead of answering it; on a new one it answers."""
+
+    def __init__(self, *, declares: dict[str, Any]) -> None:
+        self.posts = 0
+        self._document = json.dumps({"paths": {"/api/v1/students": {"get": {"responses": {}}, "post": declares}}})
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered = 0
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                await reader.readexactly(int(found[1]) if found else 0)
+                self.posts += head.startswith(b"POST")
+                if head.startswith(b"POST") and answered:
+                    break
+                answered += 1
+                body = self._document.encode() if head.startswith(b"GET /openapi.json") else b"{}"
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("declares", "headers", "status", "posts"),
+    [
+        (KEYED, {"Idempotency-Key": "key"}, 200, 2),
+        (KEYED, {}, 502, 1),
+        ({"responses": {}}, {"Idempotency-Key": "key"}, 502, 1),
+    ],
+    ids=["with a key", "without a key", "where no key is known"],
+)
+async def test_only_a_post_with_a_key_is_sent_again(
+    settings_of: SettingsOf,
+    tokens: Tokens,
+    declares: dict[str, Any],
+    headers: dict[str, str],
+    status: int,
+    posts: int,
+) -> None:
+    upstream = HangsUp(declares=declares)
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        gateway(settings_of(academic_url=f"http://127.0.0.1:{port}"), tokens.verifier) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        assert (await client.get("/api/v1/students")).status_code == 200
+        answered = await client.post("/api/v1/students", json={}, headers=headers)
+
+    assert (answered.status_code, upstream.posts) == (status, posts)
+
+
+async def test_a_key_and_what_became_of_it_are_passed_on(client: httpx.AsyncClient, service: Service) -> None:
+    async def replay(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await answer(send, b"{}", (b"idempotency-replayed", b"true"), status=201)
+
+    service.handler = replay
+
+    answered = await client.post("/api/v1/students", json={}, headers={"Idempotency-Key": "a-key"})
+
+    assert service.fields[b"idempotency-key"] == b"a-key"
+    assert answered.headers["idempotency-replayed"] == "true"
