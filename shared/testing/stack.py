@@ -56,6 +56,14 @@ class Servers:
             for server in (self._postgres, self._valkey, self._rabbitmq):
                 pool.submit(server.stop)
 
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        return self._postgres
+
+    @property
+    def valkey(self) -> EmbeddedValkey:
+        return self._valkey
+
     def addresses(self) -> Addresses:
         return Addresses(
             postgres_port=self._postgres.port,

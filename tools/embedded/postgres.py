@@ -82,10 +82,15 @@ class EmbeddedPostgres(Server):
     @property
     def admin_url(self) -> str:
         """Connects as superuser to the database `postgres`."""
-        return self.url(SUPERUSER, self._password_file.read_text(), "postgres")
+        return self.url(SUPERUSER, self.password, "postgres")
 
     def url(self, user: str, password: str, database: str) -> str:
         return f"postgresql://{quote(user)}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def password(self) -> str:
+        """The superuser's."""
+        return self._password_file.read_text()
 
     def _initialise(self) -> None:
         """Make the data directory under another name first: it is there whole, or not at all."""
@@ -93,20 +98,27 @@ class EmbeddedPostgres(Server):
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
         self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_urlsafe(24))
+        self._password_file.write_text(self._new_password())
         if self._privileges:
             os.chown(unfinished, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
-        command = [
-            *(("setpriv", *self._privileges, "--") if self._privileges else ()),
-            *(BINARIES / "initdb", "-D", unfinished, "-U", SUPERUSER, f"--pwfile={self._password_file}"),
-            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            *(() if self._durable else ("--no-sync",)),
-        ]
+        unprivileged = ("setpriv", *self._privileges, "--") if self._privileges else ()
+        command = [*unprivileged, *self._making(unfinished)]
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:
             raise PartFailed(f"Postgres could not make its data directory {self._data}: {finished.stderr.strip()}")
         unfinished.rename(self._data)
+
+    def _new_password(self) -> str:
+        return secrets.token_urlsafe(24)
+
+    def _making(self, directory: Path) -> list[str | Path]:
+        """The command that fills the data directory."""
+        return [
+            *(BINARIES / "initdb", "-D", directory, "-U", SUPERUSER, f"--pwfile={self._password_file}"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *(() if self._durable else ("--no-sync",)),
+        ]
 
 
 def prepare_database(admin_url: str, database: str, passwords: Mapping[str, str]) -> None:

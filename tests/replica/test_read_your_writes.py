@@ -1,0 +1,364 @@
+"""A real streaming replica, paused, killed and frozen: who wrote reads it, and nobody meets a 5xx (ADR 0202)."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from services.academic.app import create_app
+from services.academic.settings import Settings
+from services.academic.worker import create_worker
+from shared.bus import Outcome
+from shared.contracts.school import SchoolChanged
+from shared.database import Database
+from shared.identity import Role
+from shared.ids import new_id
+from shared.marks import Marks
+from shared.replica import READS, Asker, serve
+from shared.settings import ServiceSettings
+from shared.testing.bus import deliver
+from shared.testing.http import client_of
+from shared.testing.stack import Servers, Stack
+from shared.testing.tokens import Tokens
+from shared.worker import Worker
+from tools.embedded.replica import EmbeddedReplica
+
+BOUND_S = 20.0
+NEVER_STALE_S = 300.0
+"""So long that no floor is taken anew during a test."""
+
+
+class Pair:
+    """A primary and its replica, besides all others."""
+
+    def __init__(self, directory: Path) -> None:
+        self.servers = Servers(directory)
+        self.servers.start()
+        self.stack = Stack(self.servers.addresses(), 0, lambda: None)
+        self.replica = EmbeddedReplica(directory / "replica", self.servers.postgres, durable=False)
+        self.replica.start()
+
+    def stop(self) -> None:
+        self.replica.stop()
+        self.servers.stop()
+
+    def read_url(self, service: str) -> str:
+        parts = urlsplit(self.stack.database_url(service))
+        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self.replica.port}").geturl()
+
+    def settings(self, type_: Any = Settings, service: str = "academic", **overrides: object) -> Any:
+        chosen = {"database_read_url": self.read_url(service), "database_read_stale_s": NEVER_STALE_S, **overrides}
+        return self.stack.settings(type_, service, **chosen)
+
+    def caught_up(self) -> None:
+        """Wait until the replica shows what the primary has by now."""
+        with psycopg.connect(self.stack.admin_url, autocommit=True) as primary:
+            row = primary.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
+        assert row is not None
+        deadline = time.monotonic() + BOUND_S
+        with psycopg.connect(self.replica.admin_url, autocommit=True) as replica:
+            while replica.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone() != (True,):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        self.caught_up()
+        self.replica.pause()
+        try:
+            yield
+        finally:
+            self.replica.resume()
+
+
+@contextmanager
+def frozen(pid: int) -> Generator[None]:
+    """Stop a server with all its children, as if its machine were gone."""
+    group = os.getpgid(pid)
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+def from_replica() -> float:
+    return READS.labels("replica", "")._value.get()
+
+
+class User:
+    """An administrator of a school, who comes in through any of the processes."""
+
+    def __init__(self, tokens: Tokens, clients: list[httpx.AsyncClient], school_id: UUID) -> None:
+        self._headers = tokens.headers(Role.SCHOOL_ADMIN, school_id=school_id, user_id=new_id())
+        self._clients = clients
+
+    async def adds(self, process: int = 0, **headers: str) -> str:
+        answer = await self._clients[process].post(
+            "/api/v1/students", json={"given_name": "Ada"}, headers=self._headers | headers
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    async def sees(self, student_id: str, process: int = 1) -> bool:
+        answer = await self._clients[process].get("/api/v1/teachers", headers=self._headers)
+        assert answer.status_code == 200, answer.text
+        answer = await self._clients[process].get("/api/v1/students", headers=self._headers)
+        assert answer.status_code == 200, answer.text
+        return student_id in {each["id"] for each in answer.json()["items"]}
+
+    async def changes(self, student_id: str) -> int:
+        body = {"version": 1, "given_name": "Grace"}
+        path = f"/api/v1/students/{student_id}"
+        return (await self._clients[1].patch(path, json=body, headers=self._headers)).status_code
+
+
+class Office:
+    """Two processes of academic's API, a worker, and the users of one school."""
+
+    def __init__(self, pair: Pair, tokens: Tokens, clients: list[httpx.AsyncClient], worker: Worker) -> None:
+        self.pair, self.tokens, self.clients, self.worker = pair, tokens, clients, worker
+        self.school_id = new_id()
+        self.writer, self.reader = self.user(), self.user()
+
+    def user(self, school_id: UUID | None = None) -> User:
+        return User(self.tokens, self.clients, school_id or self.school_id)
+
+    async def hears_of_school(self, version: int) -> None:
+        event = SchoolChanged(
+            school_id=self.school_id,
+            district_id=new_id(),
+            name=f"School {version}",
+            time_zone="America/New_York",
+            grace_period_minutes=10,
+        )
+        assert await deliver(self.worker, event, school_id=self.school_id, version=version) is Outcome.DONE
+
+    async def reads_from_replica(self) -> None:
+        """Wait until both processes do."""
+        for process in range(len(self.clients)):
+            async with asyncio.timeout(BOUND_S):
+                while not await answered_by_replica(self.reader, process):
+                    await asyncio.sleep(0.05)
+
+
+async def answered_by_replica(user: User, process: int) -> bool:
+    before = from_replica()
+    await user.sees("nobody", process)
+    return from_replica() >= before + 2
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
+    pair = Pair(tmp_path_factory.mktemp("replica"))
+    yield pair
+    pair.stop()
+
+
+async def an_office(opened: AsyncExitStack, pair: Pair, tokens: Tokens, **overrides: object) -> Office:
+    with redis.Redis.from_url(pair.stack.redis_url) as client:
+        client.flushdb()
+    settings = pair.settings(**overrides)
+    clients = [await opened.enter_async_context(client_of(create_app(settings, tokens.verifier))) for _ in range(2)]
+    worker = create_worker(settings, await opened.enter_async_context(Database(settings)))
+    opened.push_async_callback(worker.bus.close)
+    office = Office(pair, tokens, clients, worker)
+    await office.hears_of_school(1)
+    await office.reads_from_replica()
+    return office
+
+
+@pytest.fixture
+async def office(pair: Pair, tokens: Tokens) -> AsyncGenerator[Office]:
+    async with AsyncExitStack() as opened:
+        yield await an_office(opened, pair, tokens)
+
+
+async def test_who_wrote_reads_it_while_others_read_the_replica(office: Office) -> None:
+    with office.pair.paused():
+        student_id = await office.writer.adds(process=0)
+
+        assert await office.writer.sees(student_id, process=0)
+        assert await office.writer.sees(student_id, process=1)
+        before = from_replica()
+        assert not await office.reader.sees(student_id, process=1), "this one would have come from the primary"
+        assert from_replica() == before + 2
+
+    office.pair.caught_up()
+    before = from_replica()
+    assert await office.writer.sees(student_id)
+    assert await office.reader.sees(student_id)
+    assert from_replica() == before + 4
+
+
+async def test_control_without_its_position_a_write_is_not_read(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def anything_will_do(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr(Marks, "needed", anything_will_do)
+    with office.pair.paused():
+        student_id = await office.writer.adds()
+
+        assert not await office.writer.sees(student_id)
+
+
+async def test_who_changes_something_looks_at_the_primary(office: Office) -> None:
+    with office.pair.paused():
+        student_id = await office.writer.adds()
+
+        assert await office.reader.changes(student_id) == 200
+        assert await office.reader.sees(student_id), "and from then on reads it, too"
+
+
+async def test_what_a_worker_wrote_is_seen_by_its_school(office: Office) -> None:
+    """Who is told by a live push that there is something new, looks, and finds it."""
+    stranger = office.user(new_id())
+    with office.pair.paused():
+        student_id = await office.writer.adds()
+        assert not await office.reader.sees(student_id)
+        await office.hears_of_school(2)
+
+        assert await office.reader.sees(student_id)
+        assert await answered_by_replica(stranger, 0)
+
+
+async def test_the_tenant_holds_on_a_replica(office: Office) -> None:
+    student_id = await office.writer.adds()
+    office.pair.caught_up()
+    before = from_replica()
+
+    assert not await office.user(new_id()).sees(student_id)
+    assert from_replica() == before + 2
+
+
+async def test_a_repeated_answer_is_a_write_to_its_reader(office: Office) -> None:
+    """The process that wrote may have died before it could tell of it."""
+    with office.pair.paused():
+        student_id = await office.writer.adds(**{"Idempotency-Key": "key"})
+        with redis.Redis.from_url(office.pair.stack.redis_url) as client:
+            assert client.delete(*client.keys("reads:*:user:*"))  # pyright: ignore[reportGeneralTypeIssues]
+        assert not await office.writer.sees(student_id)
+
+        assert await office.writer.adds(process=1, **{"Idempotency-Key": "key"}) == student_id
+
+        assert await office.writer.sees(student_id)
+
+
+async def test_when_redis_has_forgotten_everything_nobody_is_told_old_things(office: Office) -> None:
+    with office.pair.paused():
+        student_id = await office.writer.adds()
+        with redis.Redis.from_url(office.pair.stack.redis_url) as client:
+            client.flushdb()
+
+        assert await office.writer.sees(student_id)
+        assert await office.reader.sees(student_id)
+
+
+async def test_while_redis_is_frozen_the_primary_is_asked(office: Office) -> None:
+    with office.pair.paused():
+        student_id = await office.writer.adds()
+        with frozen(office.pair.servers.valkey.process.pid):
+            assert await office.writer.sees(student_id)
+            assert await office.reader.sees(student_id)
+            second = await office.writer.adds(process=0)
+        # The first process could not tell of that. As soon as it can, it does.
+        async with asyncio.timeout(BOUND_S):
+            while not await office.writer.sees(second, process=1):
+                await asyncio.sleep(0.1)
+        assert await office.writer.sees(second, process=0)
+
+
+async def test_nobody_is_told_what_is_older_than_the_floor(pair: Pair, tokens: Tokens) -> None:
+    async with AsyncExitStack() as opened:
+        office = await an_office(opened, pair, tokens, database_read_stale_s=1.0)
+        with pair.paused():
+            student_id = await office.writer.adds()
+            await asyncio.sleep(1.1)
+
+            assert not await answered_by_replica(office.reader, 0)
+            assert await office.reader.sees(student_id)
+
+
+async def test_reads_go_on_when_the_replica_is_killed(office: Office) -> None:
+    student_id = await office.writer.adds()
+    office.pair.replica.process.kill()
+    began = time.monotonic()
+
+    for process in (0, 1) * 10:
+        assert await office.writer.sees(student_id, process)
+    assert time.monotonic() - began < BOUND_S
+
+    office.pair.replica.start()
+    await office.reads_from_replica()
+
+
+async def test_reads_go_on_when_the_replica_is_frozen(pair: Pair, tokens: Tokens) -> None:
+    async with AsyncExitStack() as opened:
+        office = await an_office(opened, pair, tokens, database_read_answer_s=0.5)
+        student_id = await office.writer.adds()
+        pair.caught_up()
+        with frozen(pair.replica.process.pid):
+            slowest = 0.0
+            for process in (0, 1) * 10:
+                began = time.monotonic()
+                assert await office.writer.sees(student_id, process)
+                slowest = max(slowest, time.monotonic() - began)
+            # Not once more than it takes to find out; most do not wait at all.
+            assert slowest < BOUND_S / 2
+
+        await office.reads_from_replica()
+
+
+async def test_a_promoted_replica_is_none(pair: Pair, tokens: Tokens) -> None:
+    """What answers at its address but follows nobody, as the primary itself does, is not read from."""
+    async with AsyncExitStack() as opened:
+        own_url = pair.stack.database_url("academic")
+        settings = pair.settings(database_read_url=own_url)
+        client = await opened.enter_async_context(client_of(create_app(settings, tokens.verifier)))
+        user, before = User(tokens, [client], new_id()), from_replica()
+
+        assert await user.sees(await user.adds(), process=0)
+        assert from_replica() == before
+
+
+async def test_a_write_by_nobody_is_everybodys(pair: Pair) -> None:
+    """Who accepts an invite has no token yet, and reads with one a moment later."""
+    read = "SELECT count(*) FROM attendance_code WHERE school_id = %(school_id)s"
+    add = (
+        "INSERT INTO attendance_code (school_id, code, title, kind, is_alerting)"
+        " VALUES (%(school_id)s, 'QQ', 'Q', 'absent', true)"
+    )
+    school_id, asker = new_id(), Asker(user_id=new_id(), only_reads=True)
+    async with Database(pair.settings(ServiceSettings), serves=True) as database:
+        serve(None)
+        with pair.paused():
+            async with database.transaction(school_id=school_id) as tx:
+                await tx.execute(add, school_id=school_id)
+            serve(asker)
+            assert await database.reader(school_id=school_id).value(int, read, school_id=school_id) == 1
+        serve(None)
+
+
+async def test_a_reader_that_must_not_miss_anything_asks_the_primary(office: Office, pair: Pair) -> None:
+    read = "SELECT count(*) FROM student WHERE school_id = %(school_id)s"
+    async with Database(pair.settings(ServiceSettings), serves=True) as database:
+        serve(Asker(user_id=new_id(), only_reads=True))
+        with pair.paused():
+            await office.writer.adds()
+
+            fresh = database.reader(school_id=office.school_id, is_fresh=True)
+            assert await fresh.value(int, read, school_id=office.school_id) == 1
+        serve(None)
