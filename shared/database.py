@@ -45,10 +45,11 @@ class Database:
         if settings.database_read_url:
             self._marks = Marks(settings.redis_url, self._url, self._position, stale_s=settings.database_read_stale_s)
         if settings.database_read_url and serves:
-            connections -= settings.database_read_pool_max
+            to_replica = max(1, min(settings.database_read_pool_max, connections - 1))
+            connections = max(1, connections - to_replica)
             self._replica = Replica(
                 settings.database_read_url,
-                connections=settings.database_read_pool_max,
+                connections=to_replica,
                 answer_s=settings.database_read_answer_s,
             )
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(

@@ -6,18 +6,13 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
-import psycopg
 import pytest
 import redis
 
 from services.academic.app import create_app
-from services.academic.settings import Settings
 from services.academic.worker import create_worker
 from shared.bus import Outcome
 from shared.contracts.school import SchoolChanged
@@ -29,57 +24,12 @@ from shared.replica import READS, Asker, serve
 from shared.settings import ServiceSettings
 from shared.testing.bus import deliver
 from shared.testing.http import client_of
-from shared.testing.stack import Servers, Stack
 from shared.testing.tokens import Tokens
 from shared.worker import Worker
-from tools.embedded.replica import EmbeddedReplica
+from tests.replica.conftest import BOUND_S, Pair
 
-BOUND_S = 20.0
-NEVER_STALE_S = 300.0
-"""So long that no floor is taken anew during a test."""
-
-
-class Pair:
-    """A primary and its replica, besides all others."""
-
-    def __init__(self, directory: Path) -> None:
-        self.servers = Servers(directory)
-        self.servers.start()
-        self.stack = Stack(self.servers.addresses(), 0, lambda: None)
-        self.replica = EmbeddedReplica(directory / "replica", self.servers.postgres, durable=False)
-        self.replica.start()
-
-    def stop(self) -> None:
-        self.replica.stop()
-        self.servers.stop()
-
-    def read_url(self, service: str) -> str:
-        parts = urlsplit(self.stack.database_url(service))
-        return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self.replica.port}").geturl()
-
-    def settings(self, type_: Any = Settings, service: str = "academic", **overrides: object) -> Any:
-        chosen = {"database_read_url": self.read_url(service), "database_read_stale_s": NEVER_STALE_S, **overrides}
-        return self.stack.settings(type_, service, **chosen)
-
-    def caught_up(self) -> None:
-        """Wait until the replica shows what the primary has by now."""
-        with psycopg.connect(self.stack.admin_url, autocommit=True) as primary:
-            row = primary.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
-        assert row is not None
-        deadline = time.monotonic() + BOUND_S
-        with psycopg.connect(self.replica.admin_url, autocommit=True) as replica:
-            while replica.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone() != (True,):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-
-    @contextmanager
-    def paused(self) -> Generator[None]:
-        self.caught_up()
-        self.replica.pause()
-        try:
-            yield
-        finally:
-            self.replica.resume()
+TO_SEE = 3
+"""Statements that `User.sees` needs."""
 
 
 @contextmanager
@@ -156,14 +106,7 @@ class Office:
 async def answered_by_replica(user: User, process: int) -> bool:
     before = from_replica()
     await user.sees("nobody", process)
-    return from_replica() >= before + 2
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("replica"))
-    yield pair
-    pair.stop()
+    return from_replica() == before + TO_SEE
 
 
 async def an_office(opened: AsyncExitStack, pair: Pair, tokens: Tokens, **overrides: object) -> Office:
@@ -193,13 +136,13 @@ async def test_who_wrote_reads_it_while_others_read_the_replica(office: Office) 
         assert await office.writer.sees(student_id, process=1)
         before = from_replica()
         assert not await office.reader.sees(student_id, process=1), "this one would have come from the primary"
-        assert from_replica() == before + 2
+        assert from_replica() == before + TO_SEE
 
     office.pair.caught_up()
     before = from_replica()
     assert await office.writer.sees(student_id)
     assert await office.reader.sees(student_id)
-    assert from_replica() == before + 4
+    assert from_replica() == before + 2 * TO_SEE
 
 
 async def test_control_without_its_position_a_write_is_not_read(
@@ -241,7 +184,7 @@ async def test_the_tenant_holds_on_a_replica(office: Office) -> None:
     before = from_replica()
 
     assert not await office.user(new_id()).sees(student_id)
-    assert from_replica() == before + 2
+    assert from_replica() == before + TO_SEE
 
 
 async def test_a_repeated_answer_is_a_write_to_its_reader(office: Office) -> None:
