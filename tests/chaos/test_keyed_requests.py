@@ -13,6 +13,7 @@ import pytest
 
 from shared.identity import Role
 from shared.ids import new_id
+from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from tests.chaos.conftest import OwnStack
 from tests.chaos.harness import SEED, Victims, account, chance, python, scaled, until
@@ -28,7 +29,7 @@ STUDENTS = "SELECT given_name, id::text FROM academic.student WHERE school_id = 
 class Api:
     """One process that answers for academic."""
 
-    def __init__(self, stack: OwnStack, tokens: Tokens, log: Path, module: str = "tests.chaos.keyed_api") -> None:
+    def __init__(self, stack: Stack, tokens: Tokens, log: Path, module: str = "tests.chaos.keyed_api") -> None:
         self._stack, self._tokens, self._log, self._module = stack, tokens, log, module
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

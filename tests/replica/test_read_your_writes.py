@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -26,6 +27,7 @@ from shared.testing.bus import deliver
 from shared.testing.http import client_of
 from shared.testing.tokens import Tokens
 from shared.worker import Worker
+from tests.chaos.test_keyed_requests import Api, started
 from tests.replica.conftest import BOUND_S, Pair
 
 TO_SEE = 3
@@ -305,3 +307,25 @@ async def test_a_reader_that_must_not_miss_anything_asks_the_primary(office: Off
             fresh = database.reader(school_id=office.school_id, is_fresh=True)
             assert await fresh.value(int, read, school_id=office.school_id) == 1
         serve(None)
+
+
+async def test_real_processes_know_of_each_others_writes(pair: Pair, tokens: Tokens, tmp_path: Path) -> None:
+    async with AsyncExitStack() as opened:
+        apis = [Api(pair.stack, tokens, tmp_path / f"api{number}.log") for number in range(2)]
+        env = {"DATABASE_READ_URL": pair.read_url("academic"), "DATABASE_READ_STALE_S": "300"}
+        clients: list[httpx.AsyncClient] = []
+        for api in apis:
+            process = await started(api, **env)
+            opened.callback(process.stop)
+            clients.append(await opened.enter_async_context(httpx.AsyncClient(base_url=api.url, trust_env=False)))
+        school_id = new_id()
+        writer, reader = (User(tokens, clients, school_id) for _ in range(2))
+        for number in (0, 1):
+            assert not await reader.sees("nobody", number)  # a floor is taken
+        with pair.paused():
+            student_id = await writer.adds(process=0)
+
+            assert await writer.sees(student_id, process=1)
+            assert not await reader.sees(student_id, process=1)
+        pair.caught_up()
+        assert await reader.sees(student_id, process=1)

@@ -23,6 +23,7 @@ from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpser
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, SchoolChanged
 from shared.database import Database
 from shared.identity import Role
+from shared.objects import Objects
 from shared.problems import Unavailable
 from shared.testing.bus import deliver
 from shared.testing.http import client_of
@@ -331,6 +332,34 @@ async def test_a_file_over_the_limit_is_refused(office: Office) -> None:
     answer = await office.upload(b"0" * (25 * 1024 * 1024 + 1))
 
     assert answer.status_code == 413
+
+
+async def test_an_upload_with_a_key_is_stored_and_checked_once(
+    settings: Settings, tokens: Tokens, importer: Importer, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And while the file is on its way to the store, the only connection is free for others."""
+    stored: list[str] = []
+    put = Objects.put
+    async with client_of(create_app(msgspec.structs.replace(settings, database_pool_max=1), tokens.verifier)) as client:
+        office = Office(client, tokens, importer)
+        headers = {"Content-Type": "application/zip", "Idempotency-Key": "upload"}
+
+        async def put_slowly(self: Objects, key: str, content: bytes, *, media_type: str) -> None:
+            assert (await office.send("GET", "")).status_code == 200
+            await put(self, key, content, media_type=media_type)
+            stored.append(key)
+
+        monkeypatch.setattr(Objects, "put", put_slowly)
+        before = rows_of(stack, "import_job")
+        uploads = (office.send("POST", "", content=b"PK", headers=headers) for _ in range(5))
+        answers = await asyncio.gather(*uploads)
+        other = await office.send("POST", "", content=b"PK other", headers=headers)
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.content for answer in answers}) == 1
+    assert len(stored) == 1
+    assert rows_of(stack, "import_job") == before + 1
+    assert other.status_code == 422
 
 
 async def test_events_of_the_same_schools_do_not_hold_an_import_up(
