@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, cast
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import hiredis
 import psycopg
 import structlog
+from psycopg.conninfo import conninfo_to_dict
 
 from shared.problems import Unavailable
 from shared.redis_pipe import RedisDown, RedisPipe
@@ -45,8 +45,8 @@ class Marks:
     """`locate` tells the primary's position of now. A floor holds for `stale_s`, a mark for twice as long."""
 
     def __init__(self, redis_url: str, database_url: str, locate: Locate, *, stale_s: float) -> None:
-        parts = urlsplit(database_url)
-        self._prefix = f"reads:{parts.username}:{parts.path.strip('/')}"
+        parts = conninfo_to_dict(database_url)
+        self._prefix = f"reads:{parts.get('user')}:{parts.get('dbname')}"
         self._pipe = RedisPipe(redis_url)
         self._locate = locate
         self._floor_ms = max(1, round(stale_s * 1000))

@@ -41,16 +41,18 @@ class Asker(msgspec.Struct, frozen=True):
     only_reads: bool
 
 
-_asker: ContextVar[Asker | None] = ContextVar("asker", default=None)
+_served: ContextVar[tuple[Asker | None, object]] = ContextVar("served", default=(None, None))
 
 
 def serve(asker: Asker | None) -> None:
     """From here on, the running task serves `asker`; None is nobody that we know."""
-    _asker.set(asker)
+    _served.set((asker, asyncio.current_task()))
 
 
 def current_asker() -> Asker | None:
-    return _asker.get()
+    """Whom the running task serves. One that was started meanwhile serves nobody: it may work for others, too."""
+    asker, task = _served.get()
+    return asker if asker is not None and task is asyncio.current_task() else None
 
 
 class Replica:

@@ -1,5 +1,6 @@
 """Whom a task serves, as far as reads from a replica ask for it: never somebody of an earlier request."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -75,4 +76,13 @@ async def test_who_is_refused_is_nobody(stack: Stack, tokens: Tokens, path: str)
     async with client_of(app), httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
         assert (await client.get(path)).status_code == 401
     assert seen == [None]
+    serve(None)
+
+
+async def test_a_task_that_is_started_meanwhile_serves_nobody() -> None:
+    """It may fill a cache, or fetch for several: it must not miss what any of them wrote."""
+    serve(Asker(user_id=new_id(), only_reads=True))
+    assert current_asker() is not None
+
+    assert await asyncio.create_task(told()) is None
     serve(None)
