@@ -35,10 +35,24 @@ CREATE TABLE school.calendar_day (
     day date NOT NULL,
     kind text NOT NULL,
     title text NOT NULL,
-    CONSTRAINT calendar_day_kind_check CHECK ((kind = ANY (ARRAY['holiday'::text, 'special'::text])))
+    opens_at time without time zone,
+    closes_at time without time zone,
+    CONSTRAINT calendar_day_kind_check CHECK ((kind = ANY (ARRAY['holiday'::text, 'special'::text]))),
+    CONSTRAINT calendar_day_open CHECK ((((kind = 'special'::text) OR ((opens_at IS NULL) AND (closes_at IS NULL))) AND (opens_at < closes_at)))
 );
 
 ALTER TABLE ONLY school.calendar_day FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.calendar_day_period (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    period text NOT NULL,
+    starts_at time without time zone NOT NULL,
+    ends_at time without time zone NOT NULL,
+    CONSTRAINT calendar_day_period_check CHECK ((ends_at > starts_at))
+);
+
+ALTER TABLE ONLY school.calendar_day_period FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE school.district (
     district_id uuid NOT NULL,
@@ -98,7 +112,11 @@ CREATE TABLE school.school (
     grace_period_minutes smallint DEFAULT 10 NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
     calendar_version bigint DEFAULT 1 NOT NULL,
-    CONSTRAINT school_grace_period_minutes_check CHECK (((grace_period_minutes >= 0) AND (grace_period_minutes <= 240)))
+    register_reminder_minutes smallint DEFAULT 15 NOT NULL,
+    register_escalation_minutes smallint DEFAULT 60 NOT NULL,
+    CONSTRAINT school_grace_period_minutes_check CHECK (((grace_period_minutes >= 0) AND (grace_period_minutes <= 240))),
+    CONSTRAINT school_register_escalation_minutes_check CHECK (((register_escalation_minutes >= 0) AND (register_escalation_minutes <= 480))),
+    CONSTRAINT school_register_reminder_minutes_check CHECK (((register_reminder_minutes >= 0) AND (register_reminder_minutes <= 480)))
 );
 
 ALTER TABLE ONLY school.school FORCE ROW LEVEL SECURITY;
@@ -122,6 +140,12 @@ ALTER TABLE ONLY school.bell_period
 
 ALTER TABLE ONLY school.bell_period
     ADD CONSTRAINT bell_period_pkey PRIMARY KEY (school_id, weekday, period);
+
+ALTER TABLE ONLY school.calendar_day_period
+    ADD CONSTRAINT calendar_day_period_overlap EXCLUDE USING gist (school_id WITH =, day WITH =, numrange(EXTRACT(epoch FROM starts_at), EXTRACT(epoch FROM ends_at)) WITH &&);
+
+ALTER TABLE ONLY school.calendar_day_period
+    ADD CONSTRAINT calendar_day_period_pkey PRIMARY KEY (school_id, day, period);
 
 ALTER TABLE ONLY school.calendar_day
     ADD CONSTRAINT calendar_day_pkey PRIMARY KEY (school_id, day);
@@ -181,6 +205,9 @@ ALTER TABLE ONLY school.academic_session
 ALTER TABLE ONLY school.bell_period
     ADD CONSTRAINT bell_period_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
 
+ALTER TABLE ONLY school.calendar_day_period
+    ADD CONSTRAINT calendar_day_period_school_id_day_fkey FOREIGN KEY (school_id, day) REFERENCES school.calendar_day(school_id, day) ON DELETE CASCADE;
+
 ALTER TABLE ONLY school.calendar_day
     ADD CONSTRAINT calendar_day_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
 
@@ -199,6 +226,8 @@ ALTER TABLE school.bell_period ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE school.calendar_day ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE school.calendar_day_period ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE school.idempotency ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY over ON school.idempotency FOR DELETE USING ((expires_at < now()));
@@ -213,6 +242,8 @@ CREATE POLICY tenant ON school.bell_period USING ((school_id = ( SELECT (NULLIF(
 
 CREATE POLICY tenant ON school.calendar_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON school.calendar_day_period USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON school.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.room USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -226,6 +257,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE school.academic_session TO school_app;
 GRANT SELECT,INSERT,DELETE ON TABLE school.bell_period TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.calendar_day TO school_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE school.calendar_day_period TO school_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE school.district TO school_app;
 

@@ -103,7 +103,11 @@ async def show_file_upload(
     operation_id="complete_file",
     status_code=200,
     summary="Have an uploaded file judged: it is ready or rejected then. Again changes nothing.",
-    opt={"permission": "file.upload", "problems": (NotFound, UploadIncomplete, Unavailable)},
+    opt={
+        "permission": "file.upload",
+        "unkeyed": "Again changes nothing, and what is to be removed must stand there before the copy.",
+        "problems": (NotFound, UploadIncomplete, Unavailable),
+    },
 )
 async def complete_file(
     file_id: FromPath[UUID],
