@@ -23,12 +23,28 @@ CREATE TABLE notification.absence_alert (
 
 ALTER TABLE ONLY notification.absence_alert FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE notification.absence_report (
+    school_id uuid NOT NULL,
+    absence_report_id uuid NOT NULL,
+    version bigint NOT NULL
+);
+
+ALTER TABLE ONLY notification.absence_report FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE notification.alert_due (
     school_id uuid NOT NULL,
     student_id uuid NOT NULL,
     day date NOT NULL,
     due_at timestamp with time zone NOT NULL
 );
+
+CREATE TABLE notification.announcement (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    withdrawn_at timestamp with time zone
+);
+
+ALTER TABLE ONLY notification.announcement FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE notification.delivery (
     school_id uuid NOT NULL,
@@ -53,7 +69,7 @@ CREATE TABLE notification.delivery (
     traceparent text,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'invite'::text, 'password_reset'::text]))),
+    CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'digest'::text, 'invite'::text, 'password_reset'::text]))),
     CONSTRAINT delivery_channel_check CHECK ((channel = 'email'::text)),
     CONSTRAINT delivery_check CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT delivery_check1 CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) OR (sealed_code IS NULL))),
@@ -62,6 +78,8 @@ CREATE TABLE notification.delivery (
 );
 
 ALTER TABLE ONLY notification.delivery FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN notification.delivery.recipient_person_id IS 'As in notification; null for codes, and for an absence that there was nobody to tell of.';
 
 CREATE TABLE notification.delivery_due (
     school_id uuid NOT NULL,
@@ -138,7 +156,8 @@ CREATE TABLE notification.membership (
     person_id uuid,
     role text NOT NULL,
     is_active boolean NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    email text
 );
 
 ALTER TABLE ONLY notification.membership FORCE ROW LEVEL SECURITY;
@@ -156,10 +175,15 @@ CREATE TABLE notification.notification (
     created_at timestamp with time zone NOT NULL,
     read_at timestamp with time zone,
     is_read boolean GENERATED ALWAYS AS ((read_at IS NOT NULL)) STORED,
-    CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text])))
+    student_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    subject_id uuid,
+    withdrawn_at timestamp with time zone,
+    CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text])))
 );
 
 ALTER TABLE ONLY notification.notification FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN notification.notification.recipient_person_id IS 'The school record (guardian, teacher, student); the login of who has none, such as a school admin.';
 
 CREATE TABLE notification.outbox (
     id uuid NOT NULL,
@@ -190,16 +214,36 @@ CREATE TABLE notification.student (
     school_id uuid NOT NULL,
     student_id uuid NOT NULL,
     given_name text NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    email text,
+    is_active boolean DEFAULT true NOT NULL
 );
 
 ALTER TABLE ONLY notification.student FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE notification.teacher (
+    school_id uuid NOT NULL,
+    teacher_id uuid NOT NULL,
+    given_name text NOT NULL,
+    family_name text NOT NULL,
+    email text,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL
+);
+
+ALTER TABLE ONLY notification.teacher FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY notification.absence_alert
     ADD CONSTRAINT absence_alert_pkey PRIMARY KEY (school_id, student_id, day);
 
+ALTER TABLE ONLY notification.absence_report
+    ADD CONSTRAINT absence_report_pkey PRIMARY KEY (school_id, absence_report_id);
+
 ALTER TABLE ONLY notification.alert_due
     ADD CONSTRAINT alert_due_pkey PRIMARY KEY (school_id, student_id, day);
+
+ALTER TABLE ONLY notification.announcement
+    ADD CONSTRAINT announcement_pkey PRIMARY KEY (school_id, announcement_id);
 
 ALTER TABLE ONLY notification.delivery_due
     ADD CONSTRAINT delivery_due_pkey PRIMARY KEY (school_id, delivery_id);
@@ -243,6 +287,9 @@ ALTER TABLE ONLY notification.school
 ALTER TABLE ONLY notification.student
     ADD CONSTRAINT student_pkey PRIMARY KEY (school_id, student_id);
 
+ALTER TABLE ONLY notification.teacher
+    ADD CONSTRAINT teacher_pkey PRIMARY KEY (school_id, teacher_id);
+
 CREATE INDEX alert_due_at ON notification.alert_due USING btree (due_at);
 
 CREATE INDEX delivery_day ON notification.delivery USING btree (school_id, day, delivery_id);
@@ -263,7 +310,11 @@ CREATE INDEX inbox_received ON notification.inbox USING btree (received_at);
 
 CREATE INDEX membership_person ON notification.membership USING btree (school_id, person_id, user_id);
 
+CREATE INDEX membership_role ON notification.membership USING btree (school_id, role);
+
 CREATE INDEX notification_inbox ON notification.notification USING btree (school_id, recipient_person_id, notification_id);
+
+CREATE INDEX notification_subject ON notification.notification USING btree (school_id, subject_id) WHERE (subject_id IS NOT NULL);
 
 CREATE INDEX notification_unread ON notification.notification USING btree (school_id, recipient_person_id, is_read, notification_id);
 
@@ -278,6 +329,10 @@ ALTER TABLE ONLY notification.delivery
     ADD CONSTRAINT delivery_school_id_notification_id_fkey FOREIGN KEY (school_id, notification_id) REFERENCES notification.notification(school_id, notification_id);
 
 ALTER TABLE notification.absence_alert ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE notification.absence_report ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE notification.announcement ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.delivery ENABLE ROW LEVEL SECURITY;
 
@@ -299,7 +354,13 @@ ALTER TABLE notification.school ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.student ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE notification.teacher ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY tenant ON notification.absence_alert USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.absence_report USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.announcement USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.delivery USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -319,11 +380,17 @@ CREATE POLICY tenant ON notification.school USING ((school_id = ( SELECT (NULLIF
 
 CREATE POLICY tenant ON notification.student USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON notification.teacher USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 GRANT USAGE ON SCHEMA notification TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.absence_alert TO notification_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.absence_report TO notification_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE notification.alert_due TO notification_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.announcement TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.delivery TO notification_app;
 
@@ -345,6 +412,8 @@ GRANT SELECT,INSERT ON TABLE notification.notification TO notification_app;
 
 GRANT UPDATE(read_at) ON TABLE notification.notification TO notification_app;
 
+GRANT UPDATE(withdrawn_at) ON TABLE notification.notification TO notification_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE notification.outbox TO notification_app;
 
 GRANT UPDATE(published_at) ON TABLE notification.outbox TO notification_app;
@@ -352,3 +421,5 @@ GRANT UPDATE(published_at) ON TABLE notification.outbox TO notification_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.school TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.student TO notification_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.teacher TO notification_app;

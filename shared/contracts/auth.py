@@ -43,6 +43,8 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True, tag="auth.mem
     role: str
     person_id: UUID | None = None
     """The school record (teacher, guardian, student) behind the login; none for a school admin."""
+    email: str | None = None
+    """Of a login without a school record, which would have it."""
     is_active: bool
 
 

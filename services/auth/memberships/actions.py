@@ -49,6 +49,7 @@ async def _tell(tx: Tx, school_id: UUID, saved: Sequence[SavedMembership]) -> No
                 user_id=each.user_id,
                 role=each.role,
                 person_id=each.person_id,
+                email=each.email,
                 is_active=each.is_active,
             ),
             subject=str(each.membership_id),

@@ -38,7 +38,9 @@ INSERT INTO membership (school_id, membership_id, user_id, role, person_id)
 VALUES (%(school_id)s, %(membership_id)s, %(user_id)s, %(role)s, %(person_id)s)
 ON CONFLICT (school_id, user_id, role, person_id) DO UPDATE
 SET is_active = true, version = membership.version + 1
-RETURNING membership_id, user_id, role, person_id, is_active, version
+RETURNING membership_id, user_id, role, person_id,
+          (SELECT account.email FROM account WHERE account.user_id = membership.user_id AND person_id IS NULL) AS email,
+          is_active, version
 """
 
 
@@ -73,7 +75,7 @@ WHERE membership.school_id = %(school_id)s
   AND membership.person_id = %(person_id)s
   AND now_is.user_id = membership.user_id
   AND membership.is_active <> now_is.is_active
-RETURNING membership.membership_id, membership.user_id, membership.role, membership.person_id,
+RETURNING membership.membership_id, membership.user_id, membership.role, membership.person_id, NULL AS email,
           membership.is_active, membership.version
 """
 

@@ -20,5 +20,7 @@ class SavedMembership(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UUID
     role: str
     person_id: UUID | None
+    email: str | None
+    """Of a login without a school record."""
     is_active: bool
     version: int

@@ -15,7 +15,7 @@ from services.notification.alerts import queries, rules
 from services.notification.alerts.schemas import AlertRow, DueAlert
 from services.notification.alerts.telling import Teller
 from services.notification.roster import queries as roster
-from services.notification.roster.schemas import Recipient, School
+from services.notification.roster.schemas import School
 from services.notification.settings import Settings
 from shared import clock, telemetry
 from shared.contracts.academic import AttendanceDayChanged
@@ -51,7 +51,7 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
     await queries.save_alerts(tx, school_id, [moved])
     await _queue(tx, school_id, moved)
     if rules.must_correct(row.alert, after):
-        await teller.tell_correction(tx, school_id, school, moved)
+        await teller.tell_correction(tx, school_id, moved)
 
 
 async def release_due(database: Database, teller: Teller, settings: Settings) -> bool:
@@ -92,13 +92,13 @@ async def _release(tx: Tx, teller: Teller, settings: Settings, school_id: UUID, 
     await queries.forget_alerts(tx, school_id, [after for _, after in moves if after.state != "pending"])
     told = [after for before, after in moves if rules.must_tell(before.alert, after.alert)]
     untold = [after for before, after in moves if rules.is_untold(before.alert, after.alert)]
-    await teller.tell_alerts(tx, school_id, school, [(row, recipients[row.student_id, row.day]) for row in told])
+    await teller.tell_alerts(tx, school_id, [(row, recipients[row.student_id, row.day]) for row in told])
     await teller.record_untold(tx, school_id, untold)
 
 
 async def _recipients(
     tx: Tx, school_id: UUID, school: School, rows: Sequence[AlertRow]
-) -> dict[tuple[UUID, date], list[Recipient]]:
+) -> dict[tuple[UUID, date], list[UUID]]:
     found = await roster.alert_recipients(
         tx,
         school_id,
@@ -107,13 +107,13 @@ async def _recipients(
         changed_by=[row.changed_by for row in rows],
         today=clock.school_day(clock.now(), school.time_zone),
     )
-    recipients: dict[tuple[UUID, date], list[Recipient]] = {(row.student_id, row.day): [] for row in rows}
+    recipients: dict[tuple[UUID, date], list[UUID]] = {(row.student_id, row.day): [] for row in rows}
     for each in found:
-        recipients[each.student_id, each.day].append(each)
+        recipients[each.student_id, each.day].append(each.guardian_id)
     return recipients
 
 
-def _after_grace(row: AlertRow, settings: Settings, school: School, recipients: Sequence[Recipient]) -> AlertRow:
+def _after_grace(row: AlertRow, settings: Settings, school: School, recipients: Sequence[UUID]) -> AlertRow:
     now = clock.now()
     too_late = rules.is_too_late(row.day, now=now, time_zone=school.time_zone, max_age_h=settings.alert_max_age_h)
     return row.with_alert(rules.after_grace(row.alert, now=now, is_too_late=too_late, has_recipients=bool(recipients)))

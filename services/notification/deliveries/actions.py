@@ -14,12 +14,14 @@ from cryptography.fernet import InvalidToken
 from opentelemetry.trace import SpanKind
 
 from services.notification.deliveries import mails, queries, rules
-from services.notification.deliveries.schemas import Answer, Attempt, NewDelivery, Outcome, Standing
+from services.notification.deliveries.schemas import Answer, Attempt, Ended, NewDelivery, Outcome, Standing
 from services.notification.deliveries.smtp import Smtp
 from services.notification.settings import Settings
 from shared import clock, telemetry
 from shared.cancellation import stop_if_cancelled
+from shared.contracts.notification import DeliveryEnded
 from shared.database import Database, Tx, switch_school
+from shared.outbox import Event, publish_all
 from shared.seal import Seal
 
 
@@ -34,7 +36,7 @@ async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]
         for address in [rules.usable_address(each.address)]
         for outcome in [queued if address else unreachable]
     ]
-    await queries.add_deliveries(tx, school_id, judged, now=now)
+    await _tell_ended(tx, school_id, await queries.add_deliveries(tx, school_id, judged, now=now))
 
 
 async def record_untold(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
@@ -45,7 +47,52 @@ async def record_untold(tx: Tx, school_id: UUID, deliveries: Sequence[NewDeliver
         for each in deliveries
         if not await queries.is_untold(tx, school_id, student_id=each.student_id, day=each.day)
     ]
-    await queries.add_deliveries(tx, school_id, untold, now=clock.now())
+    await _tell_ended(tx, school_id, await queries.add_deliveries(tx, school_id, untold, now=clock.now()))
+
+
+async def look_again(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID]) -> None:
+    """What became of these notifications concerns their mails too: what waits is judged now, not when it is due."""
+    await queries.hurry(tx, school_id, notification_ids, now=clock.now())
+
+
+async def _settle(tx: Tx, school_id: UUID, attempt: Attempt, outcome: Outcome, *, now: datetime) -> bool:
+    """False for an attempt that somebody else has taken over in the meantime."""
+    if not await queries.settle(tx, school_id, attempt.delivery_id, outcome, attempts=attempt.attempts, now=now):
+        return False
+    state = rules.end_state(outcome.state)
+    if state is not None:
+        ended = Ended(
+            delivery_id=attempt.delivery_id,
+            category=attempt.category,
+            recipient_person_id=attempt.recipient_person_id,
+            student_id=attempt.student_id,
+            day=attempt.day,
+            state=state,
+        )
+        await _tell_ended(tx, school_id, [ended])
+    return True
+
+
+async def _tell_ended(tx: Tx, school_id: UUID, ended: Sequence[Ended]) -> None:
+    """Others hear it from the transaction in which it ended: once."""
+    events = [
+        Event(
+            data=DeliveryEnded(
+                delivery_id=each.delivery_id,
+                category=each.category,
+                state=each.state,
+                recipient_id=each.recipient_person_id,
+                student_id=each.student_id,
+                day=each.day,
+                ended_at=clock.now(),
+            ),
+            subject=str(each.delivery_id),
+            version=1,
+        )
+        for each in ended
+        if rules.is_told(each.category)
+    ]
+    await publish_all(tx, events, school_id=school_id)
 
 
 class Sender:
@@ -91,7 +138,7 @@ class Sender:
         standing = await self._standing(tx, school_id, attempt, now=now)
         ended = rules.before_attempt(attempt, standing, max_attempts=self._settings.mail_attempts, now=now)
         if ended is not None:
-            await queries.settle(tx, school_id, delivery_id, ended, attempts=attempt.attempts, now=now)
+            await _settle(tx, school_id, attempt, ended, now=now)
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
         await queries.count_attempt(tx, school_id, delivery_id, now=now)
@@ -120,9 +167,7 @@ class Sender:
             span.set_attribute("delivery.attempts", attempt.attempts)
             async with self._database.transaction(school_id=school_id) as tx:
                 # Who was overtaken leaves the queue alone: whoever has the mail in hand now holds the lease.
-                if await queries.settle(
-                    tx, school_id, attempt.delivery_id, outcome, attempts=attempt.attempts, now=now
-                ):
+                if await _settle(tx, school_id, attempt, outcome, now=now):
                     await queries.follow_in_queue(tx, school_id, attempt.delivery_id)
 
     async def _hand_over(self, attempt: Attempt) -> Answer:

@@ -14,52 +14,63 @@ from services.notification.deliveries.schemas import (
     DeliveryRecord,
     DeliveryState,
     DueDelivery,
+    Ended,
     NewDelivery,
     Outcome,
     Standing,
 )
 from shared.database import Reader, Tx
 
-ADD_DELIVERY: LiteralString = """
+ADD_DELIVERIES: LiteralString = """
 WITH added AS (
     INSERT INTO delivery (
         school_id, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id, day,
         channel, address, state, next_attempt_at, subject, body, sealed_code, expires_at, last_error, traceparent,
         created_at, updated_at
     )
-    VALUES (
-        %(school_id)s, %(delivery_id)s, %(notification_id)s, %(category)s, %(recipient_person_id)s,
-        %(recipient_name)s, %(student_id)s, %(day)s, 'email', %(address)s, %(state)s, %(next_attempt_at)s,
-        %(subject)s, %(body)s, %(sealed_code)s, %(expires_at)s, %(last_error)s, %(traceparent)s, %(now)s, %(now)s
+    SELECT %(school_id)s, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id,
+           day, 'email', address, state, next_attempt_at, subject, body, sealed_code, expires_at, last_error,
+           traceparent, %(now)s, %(now)s
+    FROM json_to_recordset(%(rows)s::json) AS queued (
+        delivery_id uuid, notification_id uuid, category text, recipient_person_id uuid, recipient_name text,
+        student_id uuid, day date, address text, state text, next_attempt_at timestamptz, subject text, body text,
+        sealed_code text, expires_at timestamptz, last_error text, traceparent text
     )
     ON CONFLICT (school_id, delivery_id) DO NOTHING
-    RETURNING school_id, delivery_id, state, next_attempt_at, last_error
+    RETURNING school_id, delivery_id, category, recipient_person_id, student_id, day, state, next_attempt_at,
+              last_error
 ),
 begun AS (
     INSERT INTO delivery_event (school_id, delivery_id, at, state, attempts, detail)
     SELECT school_id, delivery_id, %(now)s, state, 0, last_error FROM added
+),
+due AS (
+    INSERT INTO delivery_due (school_id, delivery_id, due_at)
+    SELECT school_id, delivery_id, next_attempt_at FROM added WHERE next_attempt_at IS NOT NULL
 )
-INSERT INTO delivery_due (school_id, delivery_id, due_at)
-SELECT school_id, delivery_id, next_attempt_at FROM added WHERE next_attempt_at IS NOT NULL
+SELECT delivery_id, category, recipient_person_id, student_id, day, state
+FROM added
+WHERE next_attempt_at IS NULL
+ORDER BY delivery_id
+LIMIT 100000
 """
 
 
 async def add_deliveries(
     tx: Tx, school_id: UUID, deliveries: Sequence[tuple[NewDelivery, Outcome]], *, now: datetime
-) -> None:
-    """Put mails on their way, or on record as unreachable. One that is already there stays as it is."""
+) -> list[Ended]:
+    """Put mails on their way, or on record as unreachable: these are returned. One that is there stays as it is."""
     rows = [
         {
             **msgspec.structs.asdict(delivery),
-            "school_id": school_id,
             "state": outcome.state,
             "next_attempt_at": outcome.next_attempt_at,
             "last_error": outcome.detail or None,
-            "now": now,
         }
         for delivery, outcome in deliveries
     ]
-    await tx.execute_many(ADD_DELIVERY, rows)
+    encoded = msgspec.json.encode(rows).decode()
+    return await tx.all(Ended, ADD_DELIVERIES, school_id=school_id, rows=encoded, now=now)
 
 
 # Uses delivery_student.
@@ -176,10 +187,57 @@ EXISTS (
 """
 
 
+# Uses notification_pkey, guardian_link_student and the keys of people. Who is not known is taken to be there.
+NOTICE_STANDING: LiteralString = """
+SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
+(notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (
+    SELECT FROM guardian_link AS link
+    LEFT JOIN school ON school.school_id = link.school_id
+    CROSS JOIN LATERAL (
+        SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
+    ) AS calendar
+    WHERE link.school_id = notification.school_id
+      AND link.student_id = ANY(array_append(notification.student_ids, notification.student_id))
+      AND link.guardian_id = notification.recipient_person_id
+      AND link.is_active
+      AND link.may_see
+      AND coalesce(link.starts_on <= calendar.today, true)
+      AND coalesce(link.ends_on >= calendar.today, true)
+) AS is_linked,
+EXISTS (
+    SELECT FROM guardian
+    WHERE school_id = %(school_id)s AND guardian_id = notification.recipient_person_id AND NOT is_active
+    UNION ALL
+    SELECT FROM teacher
+    WHERE school_id = %(school_id)s AND teacher_id = notification.recipient_person_id AND NOT is_active
+    UNION ALL
+    SELECT FROM student
+    WHERE school_id = %(school_id)s AND student_id = notification.recipient_person_id AND NOT is_active
+    UNION ALL
+    SELECT FROM membership
+    WHERE school_id = %(school_id)s AND person_id IS NULL AND user_id = notification.recipient_person_id
+    HAVING NOT bool_or(is_active)
+) AS is_gone
+FROM notification
+WHERE notification.school_id = %(school_id)s
+  AND notification.notification_id = %(notification_id)s
+"""
+
+
 async def standing(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
-    """What became of the link and of the alert since the mail was queued."""
-    if attempt.student_id is None:
+    """What has become of the recipient, their children and what is told since the mail was queued."""
+    if attempt.category in {"absence_alert", "absence_correction"}:
+        return await _standing_of_absence(tx, school_id, attempt, now=now)
+    if attempt.notification_id is None:
         return Standing()
+    found = await tx.one(
+        Standing, NOTICE_STANDING, school_id=school_id, notification_id=attempt.notification_id, now=now
+    )
+    assert found is not None
+    return found
+
+
+async def _standing_of_absence(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
     found = await tx.one(
         Standing,
         STANDING,
@@ -331,3 +389,22 @@ LIMIT 100
 
 async def delivery_events(reader: Reader, school_id: UUID, delivery_id: UUID) -> list[DeliveryEvent]:
     return await reader.all(DeliveryEvent, DELIVERY_EVENTS, school_id=school_id, delivery_id=delivery_id)
+
+
+# Uses delivery_notification.
+HURRY: LiteralString = """
+UPDATE delivery_due
+SET due_at = %(now)s
+FROM delivery
+WHERE delivery.school_id = %(school_id)s
+  AND delivery.notification_id = ANY(%(notification_ids)s)
+  AND delivery.attempts = 0
+  AND delivery_due.school_id = delivery.school_id
+  AND delivery_due.delivery_id = delivery.delivery_id
+  AND delivery_due.due_at > %(now)s
+"""
+
+
+async def hurry(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID], *, now: datetime) -> None:
+    """Let a sender look now at what was not yet tried."""
+    await tx.execute(HURRY, school_id=school_id, notification_ids=list(notification_ids), now=now)

@@ -4,7 +4,15 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.notification.deliveries.schemas import Answer, Attempt, Outcome, Standing
+from services.notification.deliveries.schemas import (
+    Answer,
+    Attempt,
+    Category,
+    DeliveryState,
+    EndState,
+    Outcome,
+    Standing,
+)
 
 LONGEST_DELAY_S: Final = 3600.0
 
@@ -35,6 +43,10 @@ def before_attempt(attempt: Attempt, standing: Standing, *, max_attempts: int, n
 def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
     if attempt.expires_at is not None and attempt.expires_at <= now:
         return "The code has expired."
+    if standing.is_withdrawn:
+        return "Withdrawn before it was sent."
+    if standing.is_gone:
+        return "The recipient has left the school."
     if not standing.is_linked:
         return "The guardian is no longer to hear of the student."
     if standing.is_corrected:
@@ -42,6 +54,16 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
     if not standing.was_alert_tried:
         return "What it corrects was never sent."
     return None
+
+
+def is_told(category: Category) -> bool:
+    """Whether others hear how a mail ended: not of codes, which are between `auth` and their owner."""
+    return category not in {"invite", "password_reset"}
+
+
+def end_state(state: DeliveryState) -> EndState | None:
+    """The state as one of which nothing further comes; None while there is something to come."""
+    return None if state == "queued" or state == "retried" else state  # noqa: PLR1714 (narrows the type)
 
 
 def after_attempt(

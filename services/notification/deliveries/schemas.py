@@ -7,7 +7,18 @@ from uuid import UUID
 import msgspec
 
 DeliveryState = Literal["queued", "retried", "sent", "failed", "unreachable", "cancelled"]
-Category = Literal["absence_alert", "absence_correction", "invite", "password_reset"]
+Category = Literal[
+    "absence_alert",
+    "absence_correction",
+    "absence_report",
+    "absence_answer",
+    "register_reminder",
+    "announcement",
+    "digest",
+    "invite",
+    "password_reset",
+]
+EndState = Literal["sent", "failed", "unreachable", "cancelled"]
 
 PLATFORM: Final = UUID(int=0)
 """The tenant of mails that belong to no school: no token is ever for it, so nobody can list them."""
@@ -20,6 +31,7 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     category: Category
     notification_id: UUID | None = None
     recipient_person_id: UUID | None = None
+    """The school record; the login of who has none, such as a school admin."""
     recipient_name: str
     student_id: UUID | None = None
     day: date | None = None
@@ -69,6 +81,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this alert was corrected."""
     was_alert_tried: bool = True
     """Whether the alert that this corrects was handed to a mail server, or may have been."""
+    is_withdrawn: bool = False
+    """Whether what it tells of is no longer to be seen."""
+    is_gone: bool = False
+    """Whether the recipient has left the school."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +92,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Literal["accepted", "refused_for_now", "refused_for_good"]
     text: str
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery of which nothing further will come."""
+
+    delivery_id: UUID
+    category: Category
+    recipient_person_id: UUID | None
+    student_id: UUID | None
+    day: date | None
+    state: EndState
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,8 +44,8 @@ class Announcer:
 
         async def publish() -> None:
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for person_id, hint in told:
-                    pipeline.publish(channel_of(school_id, person_id), hint)
+                for recipient_id, hint in told:
+                    pipeline.publish(channel_of(school_id, recipient_id), hint)
                 await pipeline.execute()
 
         if told:
@@ -72,9 +72,9 @@ class Streams:
             await self._redis.aclose()
 
     @contextmanager
-    def hints(self, school_id: UUID, person_id: UUID) -> Generator[Hints]:
+    def hints(self, school_id: UUID, recipient_id: UUID) -> Generator[Hints]:
         """What is told to one person while the context is open."""
-        channel, waiting = channel_of(school_id, person_id), Hints(WAITING_PER_STREAM)
+        channel, waiting = channel_of(school_id, recipient_id), Hints(WAITING_PER_STREAM)
         self._open.setdefault(channel, set()).add(waiting)
         try:
             yield waiting
@@ -126,8 +126,8 @@ def connect(redis_url: str) -> Any:
     )
 
 
-def channel_of(school_id: UUID, person_id: UUID) -> str:
-    return f"{PREFIX}{school_id}:{person_id}"
+def channel_of(school_id: UUID, recipient_id: UUID) -> str:
+    return f"{PREFIX}{school_id}:{recipient_id}"
 
 
 def _end(waiting: Hints) -> None:

@@ -11,25 +11,33 @@ from uuid import UUID
 
 import msgspec
 
-from services.notification.inbox.schemas import Category, NewNotification, Notification, Told
+from services.notification.inbox.schemas import Added, Category, NewNotification, Notification, Told, Withdrawn
 from shared.database import Reader, Tx
 
-ADD_NOTIFICATION: LiteralString = """
+# In the order of the unique key, so that two who tell the same at once wait for each other and never in a circle.
+ADD_NOTIFICATIONS: LiteralString = """
 INSERT INTO notification (
-    school_id, notification_id, recipient_person_id, student_id, category, idempotency_key,
+    school_id, notification_id, recipient_person_id, student_id, student_ids, subject_id, category, idempotency_key,
     title, body, deep_link, created_at
 )
-VALUES (
-    %(school_id)s, %(notification_id)s, %(recipient_person_id)s, %(student_id)s, %(category)s, %(idempotency_key)s,
-    %(title)s, %(body)s, %(deep_link)s, %(created_at)s
+SELECT %(school_id)s, notification_id, recipient_person_id,
+       CASE WHEN cardinality(student_ids) = 1 THEN student_ids[1] END, student_ids, subject_id, category,
+       idempotency_key, title, body, deep_link, created_at
+FROM json_to_recordset(%(rows)s::json) AS told (
+    notification_id uuid, recipient_person_id uuid, student_ids uuid [], subject_id uuid, category text,
+    idempotency_key text, title text, body text, deep_link text, created_at timestamptz
 )
+ORDER BY idempotency_key, category, recipient_person_id
+ON CONFLICT (school_id, idempotency_key, category, recipient_person_id) DO NOTHING
+RETURNING notification_id
 """
 
 
-async def add_notifications(tx: Tx, school_id: UUID, notifications: Sequence[NewNotification]) -> None:
-    """A second one with the same key for the same person violates the unique key, and undoes the transaction."""
-    rows = [{"school_id": school_id, **msgspec.structs.asdict(each)} for each in notifications]
-    await tx.execute_many(ADD_NOTIFICATION, rows)
+async def add_notifications(tx: Tx, school_id: UUID, notifications: Sequence[NewNotification]) -> set[UUID]:
+    """The ids of those that are new: who was told the same already is not told again."""
+    rows = msgspec.json.encode(notifications).decode()
+    added = await tx.all(Added, ADD_NOTIFICATIONS, school_id=school_id, rows=rows)
+    return {each.notification_id for each in added}
 
 
 # Uses the unique key.
@@ -40,7 +48,7 @@ WHERE school_id = %(school_id)s
   AND idempotency_key = %(idempotency_key)s
   AND category = %(category)s
 ORDER BY recipient_person_id
-LIMIT 1000
+LIMIT 10000
 """
 
 
@@ -53,15 +61,16 @@ async def recipients(reader: Reader, school_id: UUID, *, idempotency_key: str, c
 # Part of every statement that a reader's eyes depend on; uses guardian_link_student.
 IN_SIGHT: LiteralString = """
   notification.school_id = %(school_id)s
-  AND notification.recipient_person_id = %(person_id)s
-  AND (notification.student_id IS NULL OR EXISTS (
+  AND notification.recipient_person_id = %(recipient_id)s
+  AND notification.withdrawn_at IS NULL
+  AND (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0 OR EXISTS (
       SELECT FROM guardian_link AS link
       LEFT JOIN school ON school.school_id = link.school_id
       CROSS JOIN LATERAL (
           SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
       ) AS calendar
       WHERE link.school_id = %(school_id)s
-        AND link.student_id = notification.student_id
+        AND link.student_id = ANY(array_append(notification.student_ids, notification.student_id))
         AND link.guardian_id = notification.recipient_person_id
         AND link.is_active
         AND link.may_see
@@ -73,13 +82,13 @@ IN_SIGHT: LiteralString = """
 # Newest first; uses notification_inbox.
 INBOX: LiteralString = (
     """
-SELECT notification_id, student_id, category, title, body, deep_link, created_at, read_at
+SELECT notification_id, student_id, student_ids, category, title, body, deep_link, created_at, read_at
 FROM notification
 WHERE """
     + IN_SIGHT
     + """
   AND (NOT %(unread_only)s OR NOT is_read)
-  AND (%(student_id)s::uuid IS NULL OR student_id = %(student_id)s)
+  AND (%(student_id)s::uuid IS NULL OR %(student_id)s = ANY(array_append(student_ids, student_id)))
   AND (%(before)s::uuid IS NULL OR notification_id < %(before)s)
 ORDER BY notification_id DESC
 LIMIT %(limit)s
@@ -91,7 +100,7 @@ async def inbox(
     reader: Reader,
     school_id: UUID,
     *,
-    person_id: UUID,
+    recipient_id: UUID,
     now: datetime,
     unread_only: bool,
     student_id: UUID | None,
@@ -102,7 +111,7 @@ async def inbox(
         Notification,
         INBOX,
         school_id=school_id,
-        person_id=person_id,
+        recipient_id=recipient_id,
         now=now,
         unread_only=unread_only,
         student_id=student_id,
@@ -114,7 +123,7 @@ async def inbox(
 # Oldest first; uses notification_inbox.
 INBOX_SINCE: LiteralString = (
     """
-SELECT notification_id, student_id, category, title, body, deep_link, created_at, read_at
+SELECT notification_id, student_id, student_ids, category, title, body, deep_link, created_at, read_at
 FROM notification
 WHERE """
     + IN_SIGHT
@@ -127,16 +136,16 @@ LIMIT %(limit)s
 
 
 async def inbox_since(
-    reader: Reader, school_id: UUID, *, person_id: UUID, now: datetime, after: UUID, limit: int
+    reader: Reader, school_id: UUID, *, recipient_id: UUID, now: datetime, after: UUID, limit: int
 ) -> list[Notification]:
     return await reader.all(
-        Notification, INBOX_SINCE, school_id=school_id, person_id=person_id, now=now, after=after, limit=limit
+        Notification, INBOX_SINCE, school_id=school_id, recipient_id=recipient_id, now=now, after=after, limit=limit
     )
 
 
 ONE: LiteralString = (
     """
-SELECT notification_id, student_id, category, title, body, deep_link, created_at, read_at
+SELECT notification_id, student_id, student_ids, category, title, body, deep_link, created_at, read_at
 FROM notification
 WHERE """
     + IN_SIGHT
@@ -147,10 +156,10 @@ WHERE """
 
 
 async def one_notification(
-    reader: Reader, school_id: UUID, *, person_id: UUID, now: datetime, notification_id: UUID
+    reader: Reader, school_id: UUID, *, recipient_id: UUID, now: datetime, notification_id: UUID
 ) -> Notification | None:
     return await reader.one(
-        Notification, ONE, school_id=school_id, person_id=person_id, now=now, notification_id=notification_id
+        Notification, ONE, school_id=school_id, recipient_id=recipient_id, now=now, notification_id=notification_id
     )
 
 
@@ -167,8 +176,8 @@ WHERE """
 )
 
 
-async def unread_count(reader: Reader, school_id: UUID, *, person_id: UUID, now: datetime) -> int:
-    return await reader.value(int, UNREAD_COUNT, school_id=school_id, person_id=person_id, now=now) or 0
+async def unread_count(reader: Reader, school_id: UUID, *, recipient_id: UUID, now: datetime) -> int:
+    return await reader.value(int, UNREAD_COUNT, school_id=school_id, recipient_id=recipient_id, now=now) or 0
 
 
 MARK_READ: LiteralString = (
@@ -184,8 +193,29 @@ WHERE """
 )
 
 
-async def mark_read(tx: Tx, school_id: UUID, *, person_id: UUID, now: datetime, notification_id: UUID | None) -> int:
+async def mark_read(tx: Tx, school_id: UUID, *, recipient_id: UUID, now: datetime, notification_id: UUID | None) -> int:
     """Mark one, or all when None; how many were unread."""
     return await tx.execute(
-        MARK_READ, school_id=school_id, person_id=person_id, now=now, notification_id=notification_id
+        MARK_READ, school_id=school_id, recipient_id=recipient_id, now=now, notification_id=notification_id
+    )
+
+
+# Uses notification_subject.
+WITHDRAW: LiteralString = """
+UPDATE notification
+SET withdrawn_at = %(now)s
+WHERE school_id = %(school_id)s
+  AND subject_id = %(subject_id)s
+  AND category = ANY(%(categories)s)
+  AND withdrawn_at IS NULL
+RETURNING notification_id, recipient_person_id
+"""
+
+
+async def withdraw(
+    tx: Tx, school_id: UUID, subject_id: UUID, categories: Sequence[Category], *, now: datetime
+) -> list[Withdrawn]:
+    """Take what was told of a subject out of all inboxes; what stood there until now."""
+    return await tx.all(
+        Withdrawn, WITHDRAW, school_id=school_id, subject_id=subject_id, categories=list(categories), now=now
     )

@@ -42,7 +42,7 @@ async def list_inbox(
     found = await queries.inbox(
         database.reader(school_id=caller.school),
         caller.school,
-        person_id=caller.person,
+        recipient_id=caller.recipient_id,
         now=clock.now(),
         unread_only=unread,
         student_id=student_id,
@@ -58,7 +58,7 @@ async def list_inbox(
 @get("/unread-count", operation_id="count_unread", summary="How many notifications were not read yet.", opt=OWN)
 async def count_unread(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> UnreadCount:
     count = await queries.unread_count(
-        database.reader(school_id=caller.school), caller.school, person_id=caller.person, now=clock.now()
+        database.reader(school_id=caller.school), caller.school, recipient_id=caller.recipient_id, now=clock.now()
     )
     return UnreadCount(unread_count=count)
 
@@ -77,7 +77,7 @@ async def read_notification(
     caller: NamedDependency[Caller],
 ) -> UnreadCount:
     return await actions.read_one(
-        database, announcer, caller.school, person_id=caller.person, notification_id=notification_id
+        database, announcer, caller.school, recipient_id=caller.recipient_id, notification_id=notification_id
     )
 
 
@@ -91,7 +91,7 @@ async def read_notification(
 async def read_inbox(
     database: NamedDependency[Database], announcer: NamedDependency[Announcer], caller: NamedDependency[Caller]
 ) -> UnreadCount:
-    return await actions.read_all(database, announcer, caller.school, person_id=caller.person)
+    return await actions.read_all(database, announcer, caller.school, recipient_id=caller.recipient_id)
 
 
 @get(

@@ -6,13 +6,19 @@ from uuid import UUID
 
 import msgspec
 
-Category = Literal["absence_alert", "absence_correction"]
+Category = Literal[
+    "absence_alert", "absence_correction", "absence_report", "absence_answer", "register_reminder", "announcement"
+]
 
 
 class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     notification_id: UUID
     recipient_person_id: UUID
-    student_id: UUID
+    """The school record; the login of who has none, such as a school admin."""
+    student_ids: list[UUID]
+    """The children that a guardian hears of it for; who may see none of them any more does not see it either."""
+    subject_id: UUID | None = None
+    """What it tells of, by which it can be withdrawn."""
     category: Category
     idempotency_key: str
     """What it is about; nobody is told the same (`category`) of it twice."""
@@ -26,7 +32,9 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     notification_id: UUID
     student_id: UUID | None
-    """The child that it is about."""
+    """The child that it is about, when it is exactly one."""
+    student_ids: list[UUID]
+    """The children that a guardian hears of it for."""
     category: Category
     title: str
     body: str
@@ -34,6 +42,15 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the front end."""
     created_at: datetime
     read_at: datetime | None
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    notification_id: UUID
+
+
+class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    notification_id: UUID
+    recipient_person_id: UUID
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

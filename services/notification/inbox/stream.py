@@ -30,10 +30,10 @@ class InboxStream:
         self._streams = streams
         self._caller = caller
         self._last_event_id = last_event_id
-        self._school_id, self._person_id = caller.school, caller.person
+        self._school_id, self._recipient_id = caller.school, caller.recipient_id
 
     async def events(self) -> AsyncGenerator[bytes]:
-        with self._streams.hints(self._school_id, self._person_id) as hints:
+        with self._streams.hints(self._school_id, self._recipient_id) as hints:
             yield RETRY
             async for missed in self._missed():
                 yield missed
@@ -62,7 +62,7 @@ class InboxStream:
         found = await queries.one_notification(
             self._database.reader(school_id=self._school_id),
             self._school_id,
-            person_id=self._person_id,
+            recipient_id=self._recipient_id,
             now=clock.now(),
             notification_id=notification_id,
         )
@@ -74,7 +74,7 @@ class InboxStream:
             found = await queries.inbox_since(
                 self._database.reader(school_id=self._school_id),
                 self._school_id,
-                person_id=self._person_id,
+                recipient_id=self._recipient_id,
                 now=clock.now(),
                 after=after,
                 limit=BATCH,
@@ -88,7 +88,7 @@ class InboxStream:
         count = await queries.unread_count(
             self._database.reader(school_id=self._school_id),
             self._school_id,
-            person_id=self._person_id,
+            recipient_id=self._recipient_id,
             now=clock.now(),
         )
         return event("unread_count", position, UnreadCount(unread_count=count))

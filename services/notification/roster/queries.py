@@ -5,8 +5,15 @@ from datetime import date
 from typing import LiteralString
 from uuid import UUID
 
-from services.notification.roster.schemas import UNKNOWN_SCHOOL, Guardian, Recipient, School, StudentName
-from shared.contracts.academic import GuardianChanged, GuardianLinkChanged, StudentChanged
+from services.notification.roster.schemas import (
+    UNKNOWN_SCHOOL,
+    AlertRecipient,
+    Contact,
+    OfficeMember,
+    School,
+    StudentName,
+)
+from shared.contracts.academic import GuardianChanged, GuardianLinkChanged, StudentChanged, TeacherChanged
 from shared.contracts.auth import MembershipChanged
 from shared.contracts.school import SchoolChanged
 from shared.database import Reader, Tx
@@ -35,10 +42,12 @@ async def save_school(tx: Tx, school_id: UUID, event: SchoolChanged, version: in
 
 
 SAVE_STUDENT: LiteralString = """
-INSERT INTO student (school_id, student_id, given_name, version)
-VALUES (%(school_id)s, %(student_id)s, %(given_name)s, %(version)s)
+INSERT INTO student (school_id, student_id, given_name, email, is_active, version)
+VALUES (%(school_id)s, %(student_id)s, %(given_name)s, %(email)s, %(is_active)s, %(version)s)
 ON CONFLICT (school_id, student_id) DO UPDATE
 SET given_name = excluded.given_name,
+    email = excluded.email,
+    is_active = excluded.is_active,
     version = excluded.version
 WHERE excluded.version > student.version
 """
@@ -50,6 +59,34 @@ async def save_student(tx: Tx, school_id: UUID, event: StudentChanged, version: 
         school_id=school_id,
         student_id=event.student_id,
         given_name=event.given_name,
+        email=event.email or None,
+        is_active=event.is_active,
+        version=version,
+    )
+
+
+SAVE_TEACHER: LiteralString = """
+INSERT INTO teacher (school_id, teacher_id, given_name, family_name, email, is_active, version)
+VALUES (%(school_id)s, %(teacher_id)s, %(given_name)s, %(family_name)s, %(email)s, %(is_active)s, %(version)s)
+ON CONFLICT (school_id, teacher_id) DO UPDATE
+SET given_name = excluded.given_name,
+    family_name = excluded.family_name,
+    email = excluded.email,
+    is_active = excluded.is_active,
+    version = excluded.version
+WHERE excluded.version > teacher.version
+"""
+
+
+async def save_teacher(tx: Tx, school_id: UUID, event: TeacherChanged, version: int) -> None:
+    await tx.execute(
+        SAVE_TEACHER,
+        school_id=school_id,
+        teacher_id=event.teacher_id,
+        given_name=event.given_name,
+        family_name=event.family_name,
+        email=event.email or None,
+        is_active=event.is_active,
         version=version,
     )
 
@@ -123,12 +160,15 @@ async def save_guardian_link(tx: Tx, school_id: UUID, event: GuardianLinkChanged
 
 
 SAVE_MEMBERSHIP: LiteralString = """
-INSERT INTO membership (school_id, membership_id, user_id, person_id, role, is_active, version)
-VALUES (%(school_id)s, %(membership_id)s, %(user_id)s, %(person_id)s, %(role)s, %(is_active)s, %(version)s)
+INSERT INTO membership (school_id, membership_id, user_id, person_id, role, email, is_active, version)
+VALUES (
+    %(school_id)s, %(membership_id)s, %(user_id)s, %(person_id)s, %(role)s, %(email)s, %(is_active)s, %(version)s
+)
 ON CONFLICT (school_id, membership_id) DO UPDATE
 SET user_id = excluded.user_id,
     person_id = excluded.person_id,
     role = excluded.role,
+    email = excluded.email,
     is_active = excluded.is_active,
     version = excluded.version
 WHERE excluded.version > membership.version
@@ -143,6 +183,7 @@ async def save_membership(tx: Tx, school_id: UUID, event: MembershipChanged, ver
         user_id=event.user_id,
         person_id=event.person_id,
         role=event.role,
+        email=event.email or None,
         is_active=event.is_active,
         version=version,
     )
@@ -176,8 +217,7 @@ async def student_names(reader: Reader, school_id: UUID, student_ids: Sequence[U
 
 # Uses guardian_link_student, guardian_pkey and membership_person.
 ALERT_RECIPIENTS: LiteralString = """
-SELECT DISTINCT absence.student_id, absence.day, guardian.guardian_id,
-       concat_ws(' ', guardian.given_name, guardian.family_name) AS name, guardian.email
+SELECT DISTINCT absence.student_id, absence.day, guardian.guardian_id
 FROM unnest(%(student_ids)s::uuid[], %(days)s::date[], %(changed_by)s::uuid[]) AS absence (student_id, day, changed_by)
 JOIN guardian_link AS link
   ON link.school_id = %(school_id)s
@@ -211,14 +251,14 @@ async def alert_recipients(
     days: Sequence[date],
     changed_by: Sequence[UUID],
     today: date,
-) -> list[Recipient]:
+) -> list[AlertRecipient]:
     """Whom to tell of the days of students, given side by side with the login that saved each.
 
     Everybody with a link that receives alerts, was in force on that day and has not ended since, once, but not about
     their own action. Who may not see the child is not told either.
     """
     return await reader.all(
-        Recipient,
+        AlertRecipient,
         ALERT_RECIPIENTS,
         school_id=school_id,
         student_ids=list(student_ids),
@@ -228,15 +268,72 @@ async def alert_recipients(
     )
 
 
-GUARDIANS: LiteralString = """
-SELECT guardian_id, concat_ws(' ', given_name, family_name) AS name, email
+# Uses the keys of people, and membership_person for logins without one.
+CONTACTS: LiteralString = """
+SELECT guardian_id AS recipient_id, concat_ws(' ', given_name, family_name) AS name, email
 FROM guardian
 WHERE school_id = %(school_id)s
-  AND guardian_id = ANY(%(guardian_ids)s::uuid[])
-ORDER BY guardian_id
+  AND guardian_id = ANY(%(recipient_ids)s::uuid[])
+UNION ALL
+SELECT teacher_id, concat_ws(' ', given_name, family_name), email
+FROM teacher
+WHERE school_id = %(school_id)s
+  AND teacher_id = ANY(%(recipient_ids)s::uuid[])
+UNION ALL
+SELECT student_id, given_name, email
+FROM student
+WHERE school_id = %(school_id)s
+  AND student_id = ANY(%(recipient_ids)s::uuid[])
+UNION ALL
+SELECT user_id, '', max(email)
+FROM membership
+WHERE school_id = %(school_id)s
+  AND person_id IS NULL
+  AND user_id = ANY(%(recipient_ids)s::uuid[])
+GROUP BY user_id
+ORDER BY recipient_id
+LIMIT 100000
+"""
+
+
+async def contacts(reader: Reader, school_id: UUID, recipient_ids: Sequence[UUID]) -> dict[UUID, Contact]:
+    """How to write to people; who is not known yet, or has no address, is told in the app only."""
+    found = await reader.all(Contact, CONTACTS, school_id=school_id, recipient_ids=list(recipient_ids))
+    return {each.recipient_id: each for each in found}
+
+
+# Uses membership_role.
+OFFICE: LiteralString = """
+SELECT DISTINCT coalesce(person_id, user_id) AS recipient_id
+FROM membership
+WHERE school_id = %(school_id)s
+  AND role = 'school_admin'
+  AND is_active
+  AND user_id IS DISTINCT FROM %(but)s
+ORDER BY recipient_id
 LIMIT 1000
 """
 
 
-async def guardians(reader: Reader, school_id: UUID, guardian_ids: Sequence[UUID]) -> list[Guardian]:
-    return await reader.all(Guardian, GUARDIANS, school_id=school_id, guardian_ids=list(guardian_ids))
+async def office(reader: Reader, school_id: UUID, *, but: UUID | None = None) -> list[UUID]:
+    """Under which the school's admins are notified; `but` is a login that is not to hear of it."""
+    found = await reader.all(OfficeMember, OFFICE, school_id=school_id, but=but)
+    return [each.recipient_id for each in found]
+
+
+# Uses membership_person.
+IS_LOGIN_OF: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM membership
+    WHERE school_id = %(school_id)s
+      AND person_id = %(person_id)s
+      AND user_id = %(user_id)s
+      AND is_active
+)
+"""
+
+
+async def is_login_of(reader: Reader, school_id: UUID, *, person_id: UUID, user_id: UUID) -> bool:
+    """Whether this login acts for that person."""
+    found = await reader.value(bool, IS_LOGIN_OF, school_id=school_id, person_id=person_id, user_id=user_id)
+    return bool(found)

@@ -1,7 +1,7 @@
 """Schools and people, as their owners tell of them."""
 
 from services.notification.roster import queries
-from shared.contracts.academic import GuardianChanged, GuardianLinkChanged, StudentChanged
+from shared.contracts.academic import GuardianChanged, GuardianLinkChanged, StudentChanged, TeacherChanged
 from shared.contracts.auth import MembershipChanged
 from shared.contracts.envelope import Envelope
 from shared.contracts.school import SchoolChanged
@@ -15,6 +15,11 @@ async def school_changed(tx: Tx, event: SchoolChanged, envelope: Envelope) -> No
 async def student_changed(tx: Tx, event: StudentChanged, envelope: Envelope) -> None:
     assert envelope.schoolid is not None
     await queries.save_student(tx, envelope.schoolid, event, envelope.version)
+
+
+async def teacher_changed(tx: Tx, event: TeacherChanged, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await queries.save_teacher(tx, envelope.schoolid, event, envelope.version)
 
 
 async def guardian_changed(tx: Tx, event: GuardianChanged, envelope: Envelope) -> None:

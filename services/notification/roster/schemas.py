@@ -1,4 +1,4 @@
-"""What alerts need to know of schools and people."""
+"""What must be known of schools and people to tell them anything."""
 
 from datetime import date
 from typing import Final
@@ -17,17 +17,23 @@ UNKNOWN_SCHOOL: Final = School(name="Your school", time_zone="UTC", grace_period
 """Until `school` has told us of it: an absence must not be lost because two services were heard in the other order."""
 
 
-class Guardian(msgspec.Struct, frozen=True, kw_only=True):
-    guardian_id: UUID
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_id: UUID
+    """The school record; the login of who has none, such as a school admin."""
     name: str
     email: str | None
 
 
-class Recipient(Guardian, frozen=True, kw_only=True):
+class AlertRecipient(msgspec.Struct, frozen=True, kw_only=True):
     """A guardian who is to hear of one student's day."""
 
     student_id: UUID
     day: date
+    guardian_id: UUID
+
+
+class OfficeMember(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_id: UUID
 
 
 class StudentName(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,17 @@
+"""Announcements, as `communication` tells of them."""
+
+from services.notification.announcements import actions
+from services.notification.notices.actions import Herald
+from shared.contracts.communication import AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.envelope import Envelope
+from shared.database import Tx
+
+
+async def announcement_sent(herald: Herald, tx: Tx, event: AnnouncementSent, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await actions.tell(tx, herald, envelope.schoolid, event, subject=envelope.subject)
+
+
+async def announcement_withdrawn(herald: Herald, tx: Tx, event: AnnouncementWithdrawn, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await actions.withdraw(tx, herald, envelope.schoolid, event)

@@ -1,0 +1,2 @@
+-- no transaction
+CREATE INDEX CONCURRENTLY membership_role ON membership (school_id, role);

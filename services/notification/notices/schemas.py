@@ -1,0 +1,42 @@
+"""What is to be told, and to whom."""
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from services.notification.inbox.schemas import Category
+
+RecipientRole = Literal["school_admin", "teacher", "guardian", "student"]
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    title: str
+    body: str
+
+
+class Addressee(msgspec.Struct, frozen=True, kw_only=True):
+    recipient_id: UUID
+    """The school record; the login of who has none, such as a school admin."""
+    role: RecipientRole
+    student_ids: list[UUID] = []
+    """The children that a guardian hears of it for; for nobody else."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that some people are told, each once: `idempotency_key` and `category` say what is the same."""
+
+    category: Category
+    idempotency_key: str
+    subject_id: UUID | None = None
+    """What it tells of, by which it can be withdrawn."""
+    text: Text
+    mail_text: str | None = None
+    """What the mail says when it is more than what stands in the app."""
+    deep_link: str
+    """A path of the front end."""
+    day: date | None = None
+    """The school day that it is about."""
+    traceparent: str | None
+    addressees: list[Addressee]

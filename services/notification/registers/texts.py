@@ -1,0 +1,15 @@
+"""What is said of a register that nobody has taken."""
+
+from zoneinfo import ZoneInfo
+
+from services.notification.notices.rules import written
+from services.notification.notices.schemas import Text
+from shared.contracts.academic import RegisterMissing
+
+
+def register_missing(missing: RegisterMissing, time_zone: str) -> Text:
+    starts_at = missing.starts_at.astimezone(ZoneInfo(time_zone))
+    return Text(
+        title=f"{missing.class_title}: register missing",
+        body=f"The lesson of {starts_at:%H:%M} on {written(missing.day)} has no register yet.",
+    )
