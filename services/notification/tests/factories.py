@@ -14,8 +14,17 @@ from services.notification.inbox.live import Announcer
 from services.notification.settings import Settings
 from shared import clock
 from shared.bus import Outcome
-from shared.contracts.academic import AttendanceDayChanged, GuardianChanged, GuardianLinkChanged, StudentChanged
+from shared.contracts.academic import (
+    AbsenceReportChanged,
+    AttendanceDayChanged,
+    GuardianChanged,
+    GuardianLinkChanged,
+    RegisterMissing,
+    StudentChanged,
+    TeacherChanged,
+)
 from shared.contracts.auth import InviteIssued, MembershipChanged
+from shared.contracts.communication import AnnouncementRecipient, AnnouncementSent, AnnouncementWithdrawn
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
 from shared.ids import new_id
@@ -116,6 +125,62 @@ class School:
         link["guardian_link_id"] = fields.get("guardian_link_id") or UUID(int=guardian_id.int ^ student_id.int)
         await self.hear(GuardianLinkChanged(**link), about=(guardian_id, student_id))
 
+    async def teacher(self, *, email: str | None = "", is_active: bool = True, teacher_id: UUID | None = None) -> UUID:
+        teacher_id = teacher_id or new_id()
+        address = f"{teacher_id}@school.test" if email == "" else email
+        event = TeacherChanged(
+            teacher_id=teacher_id, given_name="Tess", family_name="Hopper", email=address, is_active=is_active
+        )
+        await self.hear(event, about=teacher_id)
+        return teacher_id
+
+    async def admin(self, *, email: str | None = None, user_id: UUID | None = None, is_active: bool = True) -> UUID:
+        """The login of an admin, who has no school record."""
+        user_id = user_id or new_id()
+        event = MembershipChanged(
+            membership_id=user_id, user_id=user_id, role="school_admin", email=email, is_active=is_active
+        )
+        await self.hear(event, about=("membership", user_id))
+        return user_id
+
+    async def announce(
+        self, *recipients: AnnouncementRecipient, announcement_id: UUID | None = None, **fields: Any
+    ) -> UUID:
+        announcement_id = announcement_id or new_id()
+        await self.hear(announcement(announcement_id, *recipients, **fields), about=new_id(), subject="a/1/1")
+        return announcement_id
+
+    async def withdraw(self, announcement_id: UUID) -> None:
+        event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=clock.now())
+        await self.hear(event, about=new_id())
+
+    def report(self, student_id: UUID, **fields: Any) -> AbsenceReportChanged:
+        report: dict[str, Any] = {
+            "absence_report_id": new_id(),
+            "student_id": student_id,
+            "kind": "leave",
+            "starts_on": self.today,
+            "ends_on": self.today,
+            "state": "pending",
+            "changed_by": new_id(),
+            **fields,
+        }
+        return AbsenceReportChanged(**report)
+
+    def missing(self, *teacher_ids: UUID, **fields: Any) -> RegisterMissing:
+        missing: dict[str, Any] = {
+            "lesson_id": new_id(),
+            "class_id": new_id(),
+            "class_title": "Maths 5b",
+            "day": self.today,
+            "starts_at": clock.now(),
+            "ends_at": clock.now(),
+            "step": "teacher",
+            "teacher_ids": list(teacher_ids),
+            **fields,
+        }
+        return RegisterMissing(**missing)
+
     async def login(self, person_id: UUID, *, user_id: UUID, role: str = "guardian") -> None:
         event = MembershipChanged(
             membership_id=new_id(), user_id=user_id, role=role, person_id=person_id, is_active=True
@@ -196,6 +261,30 @@ class School:
         return await self.database.reader(school_id=self.school_id).value(
             str, STATE, school_id=self.school_id, student_id=student_id, day=day or self.today
         )
+
+
+def guardian(recipient_id: UUID, *student_ids: UUID) -> AnnouncementRecipient:
+    return AnnouncementRecipient(recipient_id=recipient_id, role="guardian", student_ids=list(student_ids))
+
+
+def somebody(recipient_id: UUID, role: Any = "teacher") -> AnnouncementRecipient:
+    return AnnouncementRecipient(recipient_id=recipient_id, role=role, student_ids=[])
+
+
+def announcement(announcement_id: UUID, *recipients: AnnouncementRecipient, **fields: Any) -> AnnouncementSent:
+    sent: dict[str, Any] = {
+        "announcement_id": announcement_id,
+        "edition": 1,
+        "part": 1,
+        "title": "School trip",
+        "body": "We go to the sea.",
+        "is_urgent": False,
+        "recipients": list(recipients),
+        "sent_by": new_id(),
+        "sent_at": clock.now(),
+        **fields,
+    }
+    return AnnouncementSent(**sent)
 
 
 async def a_school(
