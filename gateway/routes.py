@@ -36,7 +36,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "missing-registers",
     ),
     "communication": ("contacts", "files"),
-    "notification": ("inbox", "deliveries"),
+    "notification": ("inbox", "deliveries", "notification-preferences", "notification-policy"),
 }
 KEYS_PATH: Final = "/.well-known/jwks.json"
 SERVICE_OF: Final = {prefix: service for service, prefixes in PREFIXES.items() for prefix in prefixes}

@@ -1,14 +1,14 @@
-"""Who may do what here. Whose inbox it is follows from the token: everybody reads their own."""
+"""Who may do what here. Whose inbox and wishes these are follows from the token: everybody has their own."""
 
 from collections.abc import Mapping
 
 from shared.identity import Role
 
-OWN_INBOX = frozenset({"inbox.own"})
+OWN = frozenset({"inbox.own", "preferences.own"})
 
 PERMISSIONS: Mapping[str, frozenset[str]] = {
-    Role.SCHOOL_ADMIN: OWN_INBOX | {"delivery.read"},
-    Role.TEACHER: OWN_INBOX,
-    Role.STUDENT: OWN_INBOX,
-    Role.GUARDIAN: OWN_INBOX,
+    Role.SCHOOL_ADMIN: OWN | {"delivery.read", "notification_policy.manage"},
+    Role.TEACHER: OWN,
+    Role.STUDENT: OWN,
+    Role.GUARDIAN: OWN,
 }

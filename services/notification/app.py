@@ -10,6 +10,7 @@ from services.notification.access import PERMISSIONS
 from services.notification.deliveries import routes as deliveries
 from services.notification.inbox import routes as inbox
 from services.notification.inbox.live import Announcer, Streams
+from services.notification.preferences import routes as preferences
 from services.notification.settings import Settings
 from shared.identity import Verifier
 from shared.web import build_app
@@ -28,7 +29,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     return build_app(
         "notification",
         settings,
-        routers=[inbox.router, deliveries.router],
+        routers=[inbox.router, deliveries.router, preferences.router, preferences.policy_router],
         permissions=PERMISSIONS,
         verifier=verifier,
         dependencies={

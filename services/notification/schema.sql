@@ -69,6 +69,7 @@ CREATE TABLE notification.delivery (
     traceparent text,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    is_urgent boolean DEFAULT false NOT NULL,
     CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'digest'::text, 'invite'::text, 'password_reset'::text]))),
     CONSTRAINT delivery_channel_check CHECK ((channel = 'email'::text)),
     CONSTRAINT delivery_check CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) = (next_attempt_at IS NOT NULL))),
@@ -99,6 +100,24 @@ CREATE TABLE notification.delivery_event (
 
 ALTER TABLE ONLY notification.delivery_event FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE notification.digest (
+    school_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    day date NOT NULL,
+    delivery_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY notification.digest FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE notification.digest_item (
+    school_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    day date NOT NULL,
+    notification_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY notification.digest_item FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE notification.guardian (
     school_id uuid NOT NULL,
     guardian_id uuid NOT NULL,
@@ -128,26 +147,25 @@ CREATE TABLE notification.guardian_link (
 
 ALTER TABLE ONLY notification.guardian_link FORCE ROW LEVEL SECURITY;
 
-CREATE TABLE notification.idempotency (
-    school_id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    operation text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint,
-    headers jsonb,
-    body bytea,
-    expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
-);
-
-ALTER TABLE ONLY notification.idempotency FORCE ROW LEVEL SECURITY;
-
 CREATE TABLE notification.inbox (
     event_id uuid NOT NULL,
     type text NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
+
+CREATE TABLE notification.mail_hours (
+    school_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    time_zone text,
+    digest_hour integer,
+    quiet_starts_at time without time zone,
+    quiet_ends_at time without time zone,
+    quiet_days integer[],
+    CONSTRAINT mail_hours_check CHECK ((((quiet_starts_at IS NULL) = (quiet_ends_at IS NULL)) AND ((quiet_starts_at IS NULL) = (quiet_days IS NULL)))),
+    CONSTRAINT mail_hours_digest_hour_check CHECK (((digest_hour >= 0) AND (digest_hour <= 23)))
+);
+
+ALTER TABLE ONLY notification.mail_hours FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE notification.membership (
     school_id uuid NOT NULL,
@@ -178,12 +196,24 @@ CREATE TABLE notification.notification (
     student_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     subject_id uuid,
     withdrawn_at timestamp with time zone,
+    in_app boolean DEFAULT true NOT NULL,
     CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text])))
 );
 
 ALTER TABLE ONLY notification.notification FORCE ROW LEVEL SECURITY;
 
 COMMENT ON COLUMN notification.notification.recipient_person_id IS 'The school record (guardian, teacher, student); the login of who has none, such as a school admin.';
+
+CREATE TABLE notification.notification_policy (
+    school_id uuid NOT NULL,
+    at_once text[] NOT NULL,
+    at_least_daily text[] NOT NULL,
+    digest_hour integer NOT NULL,
+    alerts_break_quiet_hours boolean NOT NULL,
+    CONSTRAINT notification_policy_digest_hour_check CHECK (((digest_hour >= 0) AND (digest_hour <= 23)))
+);
+
+ALTER TABLE ONLY notification.notification_policy FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE notification.outbox (
     id uuid NOT NULL,
@@ -192,6 +222,21 @@ CREATE TABLE notification.outbox (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     published_at timestamp with time zone
 );
+
+CREATE TABLE notification.preference (
+    school_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    category_group text NOT NULL,
+    channel text NOT NULL,
+    frequency text NOT NULL,
+    CONSTRAINT preference_category_group_check CHECK ((category_group = ANY (ARRAY['absences'::text, 'absence_reports'::text, 'registers'::text, 'announcements'::text]))),
+    CONSTRAINT preference_channel_check CHECK ((channel = ANY (ARRAY['in_app'::text, 'email'::text]))),
+    CONSTRAINT preference_check CHECK (((channel = 'email'::text) OR (frequency <> 'daily_digest'::text))),
+    CONSTRAINT preference_frequency_check CHECK ((frequency = ANY (ARRAY['at_once'::text, 'daily_digest'::text, 'never'::text])))
+);
+
+ALTER TABLE ONLY notification.preference FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE notification.schema_migration (
     name text NOT NULL,
@@ -254,17 +299,26 @@ ALTER TABLE ONLY notification.delivery_event
 ALTER TABLE ONLY notification.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (school_id, delivery_id);
 
+ALTER TABLE ONLY notification.digest_item
+    ADD CONSTRAINT digest_item_pkey PRIMARY KEY (school_id, recipient_id, day, notification_id);
+
+ALTER TABLE ONLY notification.digest
+    ADD CONSTRAINT digest_pkey PRIMARY KEY (school_id, recipient_id, day);
+
+ALTER TABLE ONLY notification.digest
+    ADD CONSTRAINT digest_school_id_delivery_id_key UNIQUE (school_id, delivery_id);
+
 ALTER TABLE ONLY notification.guardian_link
     ADD CONSTRAINT guardian_link_pkey PRIMARY KEY (school_id, guardian_link_id);
 
 ALTER TABLE ONLY notification.guardian
     ADD CONSTRAINT guardian_pkey PRIMARY KEY (school_id, guardian_id);
 
-ALTER TABLE ONLY notification.idempotency
-    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
-
 ALTER TABLE ONLY notification.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY notification.mail_hours
+    ADD CONSTRAINT mail_hours_pkey PRIMARY KEY (school_id, recipient_id);
 
 ALTER TABLE ONLY notification.membership
     ADD CONSTRAINT membership_pkey PRIMARY KEY (school_id, membership_id);
@@ -272,11 +326,17 @@ ALTER TABLE ONLY notification.membership
 ALTER TABLE ONLY notification.notification
     ADD CONSTRAINT notification_pkey PRIMARY KEY (school_id, notification_id);
 
+ALTER TABLE ONLY notification.notification_policy
+    ADD CONSTRAINT notification_policy_pkey PRIMARY KEY (school_id);
+
 ALTER TABLE ONLY notification.notification
     ADD CONSTRAINT notification_school_id_idempotency_key_category_recipient_p_key UNIQUE (school_id, idempotency_key, category, recipient_person_id);
 
 ALTER TABLE ONLY notification.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY notification.preference
+    ADD CONSTRAINT preference_pkey PRIMARY KEY (school_id, recipient_id, student_id, category_group, channel);
 
 ALTER TABLE ONLY notification.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (name);
@@ -302,9 +362,9 @@ CREATE INDEX delivery_state ON notification.delivery USING btree (school_id, sta
 
 CREATE INDEX delivery_student ON notification.delivery USING btree (school_id, student_id, delivery_id);
 
-CREATE INDEX guardian_link_student ON notification.guardian_link USING btree (school_id, student_id, guardian_id);
+CREATE INDEX guardian_link_guardian ON notification.guardian_link USING btree (school_id, guardian_id);
 
-CREATE INDEX idempotency_expires ON notification.idempotency USING btree (expires_at);
+CREATE INDEX guardian_link_student ON notification.guardian_link USING btree (school_id, student_id, guardian_id);
 
 CREATE INDEX inbox_received ON notification.inbox USING btree (received_at);
 
@@ -328,6 +388,12 @@ ALTER TABLE ONLY notification.delivery_event
 ALTER TABLE ONLY notification.delivery
     ADD CONSTRAINT delivery_school_id_notification_id_fkey FOREIGN KEY (school_id, notification_id) REFERENCES notification.notification(school_id, notification_id);
 
+ALTER TABLE ONLY notification.digest_item
+    ADD CONSTRAINT digest_item_school_id_notification_id_fkey FOREIGN KEY (school_id, notification_id) REFERENCES notification.notification(school_id, notification_id);
+
+ALTER TABLE ONLY notification.digest_item
+    ADD CONSTRAINT digest_item_school_id_recipient_id_day_fkey FOREIGN KEY (school_id, recipient_id, day) REFERENCES notification.digest(school_id, recipient_id, day);
+
 ALTER TABLE notification.absence_alert ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.absence_report ENABLE ROW LEVEL SECURITY;
@@ -338,17 +404,23 @@ ALTER TABLE notification.delivery ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.delivery_event ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE notification.digest ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE notification.digest_item ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE notification.guardian ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.guardian_link ENABLE ROW LEVEL SECURITY;
 
-ALTER TABLE notification.idempotency ENABLE ROW LEVEL SECURITY;
+ALTER TABLE notification.mail_hours ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.membership ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.notification ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY over ON notification.idempotency FOR DELETE USING ((expires_at < now()));
+ALTER TABLE notification.notification_policy ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE notification.preference ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.school ENABLE ROW LEVEL SECURITY;
 
@@ -366,15 +438,23 @@ CREATE POLICY tenant ON notification.delivery USING ((school_id = ( SELECT (NULL
 
 CREATE POLICY tenant ON notification.delivery_event USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON notification.digest USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.digest_item USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON notification.guardian USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
-CREATE POLICY tenant ON notification.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+CREATE POLICY tenant ON notification.mail_hours USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.membership USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.notification USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.notification_policy USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.preference USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -398,13 +478,17 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE notification.delivery_due TO notifica
 
 GRANT SELECT,INSERT ON TABLE notification.delivery_event TO notification_app;
 
+GRANT SELECT,INSERT ON TABLE notification.digest TO notification_app;
+
+GRANT SELECT,INSERT ON TABLE notification.digest_item TO notification_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.guardian TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.guardian_link TO notification_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE notification.idempotency TO notification_app;
-
 GRANT SELECT,INSERT,DELETE ON TABLE notification.inbox TO notification_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.mail_hours TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.membership TO notification_app;
 
@@ -414,9 +498,13 @@ GRANT UPDATE(read_at) ON TABLE notification.notification TO notification_app;
 
 GRANT UPDATE(withdrawn_at) ON TABLE notification.notification TO notification_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.notification_policy TO notification_app;
+
 GRANT SELECT,INSERT,DELETE ON TABLE notification.outbox TO notification_app;
 
 GRANT UPDATE(published_at) ON TABLE notification.outbox TO notification_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE notification.preference TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.school TO notification_app;
 

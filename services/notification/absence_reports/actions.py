@@ -8,9 +8,9 @@ from uuid import UUID
 
 from services.notification.absence_reports import queries, texts
 from services.notification.notices.actions import Herald
-from services.notification.notices.rules import UNKNOWN_NAME
 from services.notification.notices.schemas import Addressee, Notice
 from services.notification.roster import queries as roster
+from services.notification.wording import UNKNOWN_NAME
 from shared import telemetry
 from shared.contracts.academic import AbsenceReportChanged
 from shared.database import Tx

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from services.notification.notices.rules import shortened, written_span
-from services.notification.notices.schemas import Text
+from services.notification.wording import Text, shortened, written_span
 from shared.contracts.academic import AbsenceReportChanged
 
 KINDS: Final = {"absence": "absence", "leave": "request for leave"}

@@ -11,9 +11,9 @@ from services.notification.inbox import queries as inbox_queries
 from services.notification.inbox.live import Announcer
 from services.notification.inbox.schemas import Category
 from services.notification.notices.actions import Herald
-from services.notification.notices.rules import UNKNOWN_NAME
-from services.notification.notices.schemas import Addressee, Notice, Text
+from services.notification.notices.schemas import Addressee, Notice
 from services.notification.roster import queries as roster
+from services.notification.wording import UNKNOWN_NAME, Text
 from shared.database import Tx
 from shared.ids import new_id
 

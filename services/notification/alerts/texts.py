@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from services.notification.notices.rules import written
-from services.notification.notices.schemas import Text
+from services.notification.wording import Text, written
 
 
 def absence_alert(name: str, day: date, lessons: Sequence[str]) -> Text:

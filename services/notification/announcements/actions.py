@@ -4,9 +4,9 @@ from typing import Final
 from uuid import UUID
 
 from services.notification.announcements import queries
-from services.notification.notices import rules
 from services.notification.notices.actions import Herald
-from services.notification.notices.schemas import Addressee, Notice, Text
+from services.notification.notices.schemas import Addressee, Notice
+from services.notification.wording import Text, shortened
 from shared import clock, telemetry
 from shared.contracts.communication import AnnouncementSent, AnnouncementWithdrawn
 from shared.contracts.notification import AnnouncementDelivered
@@ -24,11 +24,12 @@ async def tell(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementSent,
     if await queries.is_withdrawn(tx, school_id, event.announcement_id):
         return
     told = await herald.tell(tx, school_id, [_notice(event)])
-    if told:
+    in_app = [each.addressee.recipient_id for each in told if each.notification.in_app]
+    if in_app:
         delivered = AnnouncementDelivered(
             announcement_id=event.announcement_id,
             edition=event.edition,
-            recipient_ids=[each.addressee.recipient_id for each in told],
+            recipient_ids=in_app,
             delivered_at=clock.now(),
         )
         await publish(tx, delivered, school_id=school_id, subject=subject, version=event.edition)
@@ -44,9 +45,10 @@ def _notice(event: AnnouncementSent) -> Notice:
         category="announcement",
         idempotency_key=f"announcement:{event.announcement_id}:{event.edition}",
         subject_id=event.announcement_id,
-        text=Text(title=rules.shortened(event.title, LONGEST_TITLE), body=rules.shortened(event.body, LONGEST_IN_APP)),
-        mail_text=rules.shortened(event.body, LONGEST_IN_MAIL),
+        text=Text(title=shortened(event.title, LONGEST_TITLE), body=shortened(event.body, LONGEST_IN_APP)),
+        mail_text=shortened(event.body, LONGEST_IN_MAIL),
         deep_link=f"/announcements/{event.announcement_id}",
+        is_emergency=event.is_urgent,
         traceparent=telemetry.traceparent(),
         addressees=[
             Addressee(recipient_id=each.recipient_id, role=each.role, student_ids=each.student_ids)

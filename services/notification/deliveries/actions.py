@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,9 @@ from opentelemetry.trace import SpanKind
 from services.notification.deliveries import mails, queries, rules
 from services.notification.deliveries.schemas import Answer, Attempt, Ended, NewDelivery, Outcome, Standing
 from services.notification.deliveries.smtp import Smtp
+from services.notification.digests import actions as digests
+from services.notification.preferences import actions as preferences
+from services.notification.preferences.schemas import Wishes
 from services.notification.settings import Settings
 from shared import clock, telemetry
 from shared.cancellation import stop_if_cancelled
@@ -28,12 +32,12 @@ from shared.seal import Seal
 async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
     """Put mails on their way, in the transaction of what they tell. Without a usable address: unreachable at once."""
     now = clock.now()
-    queued = Outcome(state="queued", detail="", next_attempt_at=now)
     unreachable = Outcome(state="unreachable", detail="There is no usable address.")
     judged = [
         (msgspec.structs.replace(each, address=address, sealed_code=each.sealed_code if address else None), outcome)
         for each in deliveries
         for address in [rules.usable_address(each.address)]
+        for queued in [Outcome(state="queued", detail="", next_attempt_at=each.not_before or now)]
         for outcome in [queued if address else unreachable]
     ]
     await _tell_ended(tx, school_id, await queries.add_deliveries(tx, school_id, judged, now=now))
@@ -95,6 +99,9 @@ async def _tell_ended(tx: Tx, school_id: UUID, ended: Sequence[Ended]) -> None:
     await publish_all(tx, events, school_id=school_id)
 
 
+NOTHING_LEFT: Final = Outcome(state="cancelled", detail="Nothing is left to tell.")
+
+
 class Sender:
     """Sends what is due, one mail at a time over one connection."""
 
@@ -135,17 +142,43 @@ class Sender:
         if attempt is None:
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
-        standing = await self._standing(tx, school_id, attempt, now=now)
+        wishes = await self._wishes(tx, school_id, attempt)
+        standing = await self._standing(tx, school_id, attempt, wishes, now=now)
         ended = rules.before_attempt(attempt, standing, max_attempts=self._settings.mail_attempts, now=now)
+        if ended is None and standing.quiet_until is None:
+            attempt = await self._written(tx, school_id, attempt, wishes, now=now)
+            ended = None if attempt.body else NOTHING_LEFT
         if ended is not None:
             await _settle(tx, school_id, attempt, ended, now=now)
+        elif standing.quiet_until is not None:
+            await queries.hold(tx, school_id, delivery_id, until=standing.quiet_until, now=now)
+        if ended is not None or standing.quiet_until is not None:
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
         await queries.count_attempt(tx, school_id, delivery_id, now=now)
         return msgspec.structs.replace(attempt, attempts=attempt.attempts + 1)
 
-    async def _standing(self, tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
-        standing = await queries.standing(tx, school_id, attempt, now=now)
+    async def _wishes(self, tx: Tx, school_id: UUID, attempt: Attempt) -> Wishes | None:
+        """What the recipient wants; nobody can wish not to have a code."""
+        if attempt.recipient_person_id is None or not rules.is_told(attempt.category):
+            return None
+        return (await preferences.wishes_of(tx, school_id, [attempt.recipient_person_id]))[attempt.recipient_person_id]
+
+    async def _written(
+        self, tx: Tx, school_id: UUID, attempt: Attempt, wishes: Wishes | None, *, now: datetime
+    ) -> Attempt:
+        """A digest is written when it is sent, with no body when nothing is left to tell; everything else stands."""
+        if attempt.category != "digest" or wishes is None:
+            return attempt
+        text = await digests.written(
+            tx, school_id, attempt.delivery_id, wishes, public_url=self._settings.public_url, now=now
+        )
+        return msgspec.structs.replace(attempt, subject=text.title if text else "", body=text.body if text else "")
+
+    async def _standing(
+        self, tx: Tx, school_id: UUID, attempt: Attempt, wishes: Wishes | None, *, now: datetime
+    ) -> Standing:
+        standing = rules.as_wished(attempt, await queries.standing(tx, school_id, attempt, now=now), wishes, now=now)
         if attempt.category != "absence_correction":
             return standing
         tried = await queries.was_alert_tried(tx, school_id, attempt.notification_id)

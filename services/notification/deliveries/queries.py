@@ -25,16 +25,16 @@ ADD_DELIVERIES: LiteralString = """
 WITH added AS (
     INSERT INTO delivery (
         school_id, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id, day,
-        channel, address, state, next_attempt_at, subject, body, sealed_code, expires_at, last_error, traceparent,
-        created_at, updated_at
+        channel, address, state, next_attempt_at, subject, body, sealed_code, expires_at, is_urgent, last_error,
+        traceparent, created_at, updated_at
     )
     SELECT %(school_id)s, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id,
-           day, 'email', address, state, next_attempt_at, subject, body, sealed_code, expires_at, last_error,
-           traceparent, %(now)s, %(now)s
+           day, 'email', address, state, next_attempt_at, subject, body, sealed_code, expires_at, is_urgent,
+           last_error, traceparent, %(now)s, %(now)s
     FROM json_to_recordset(%(rows)s::json) AS queued (
         delivery_id uuid, notification_id uuid, category text, recipient_person_id uuid, recipient_name text,
         student_id uuid, day date, address text, state text, next_attempt_at timestamptz, subject text, body text,
-        sealed_code text, expires_at timestamptz, last_error text, traceparent text
+        sealed_code text, expires_at timestamptz, is_urgent boolean, last_error text, traceparent text
     )
     ON CONFLICT (school_id, delivery_id) DO NOTHING
     RETURNING school_id, delivery_id, category, recipient_person_id, student_id, day, state, next_attempt_at,
@@ -116,8 +116,12 @@ LOCK_ATTEMPT: LiteralString = """
 SELECT delivery.delivery_id, delivery.notification_id, delivery.category, delivery.recipient_person_id,
        delivery.recipient_name, delivery.student_id, delivery.day, delivery.address, delivery.subject, delivery.body,
        delivery.sealed_code, delivery.expires_at, delivery.traceparent, delivery.attempts,
-       coalesce(school.name, 'Homeroom') AS school_name
+       coalesce(school.name, 'Homeroom') AS school_name, delivery.is_urgent,
+       coalesce(notification.student_ids, '{}') AS student_ids
 FROM delivery
+LEFT JOIN notification
+  ON notification.school_id = delivery.school_id
+ AND notification.notification_id = delivery.notification_id
 LEFT JOIN school ON school.school_id = delivery.school_id
 WHERE delivery.school_id = %(school_id)s
   AND delivery.delivery_id = %(delivery_id)s
@@ -187,7 +191,7 @@ EXISTS (
 """
 
 
-# Uses notification_pkey, guardian_link_student and the keys of people. Who is not known is taken to be there.
+# Uses notification_pkey and guardian_link_student.
 NOTICE_STANDING: LiteralString = """
 SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
 (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (
@@ -203,24 +207,29 @@ SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
       AND link.may_see
       AND coalesce(link.starts_on <= calendar.today, true)
       AND coalesce(link.ends_on >= calendar.today, true)
-) AS is_linked,
-EXISTS (
-    SELECT FROM guardian
-    WHERE school_id = %(school_id)s AND guardian_id = notification.recipient_person_id AND NOT is_active
-    UNION ALL
-    SELECT FROM teacher
-    WHERE school_id = %(school_id)s AND teacher_id = notification.recipient_person_id AND NOT is_active
-    UNION ALL
-    SELECT FROM student
-    WHERE school_id = %(school_id)s AND student_id = notification.recipient_person_id AND NOT is_active
-    UNION ALL
-    SELECT FROM membership
-    WHERE school_id = %(school_id)s AND person_id IS NULL AND user_id = notification.recipient_person_id
-    HAVING NOT bool_or(is_active)
-) AS is_gone
+) AS is_linked
 FROM notification
 WHERE notification.school_id = %(school_id)s
   AND notification.notification_id = %(notification_id)s
+"""
+
+
+# Uses the keys of people, and membership_person. Who is not known is taken to be there.
+IS_GONE: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM guardian
+    WHERE school_id = %(school_id)s AND guardian_id = %(recipient_id)s AND NOT is_active
+    UNION ALL
+    SELECT FROM teacher
+    WHERE school_id = %(school_id)s AND teacher_id = %(recipient_id)s AND NOT is_active
+    UNION ALL
+    SELECT FROM student
+    WHERE school_id = %(school_id)s AND student_id = %(recipient_id)s AND NOT is_active
+    UNION ALL
+    SELECT FROM membership
+    WHERE school_id = %(school_id)s AND person_id IS NULL AND user_id = %(recipient_id)s
+    HAVING NOT bool_or(is_active)
+)
 """
 
 
@@ -228,13 +237,15 @@ async def standing(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) 
     """What has become of the recipient, their children and what is told since the mail was queued."""
     if attempt.category in {"absence_alert", "absence_correction"}:
         return await _standing_of_absence(tx, school_id, attempt, now=now)
-    if attempt.notification_id is None:
-        return Standing()
-    found = await tx.one(
-        Standing, NOTICE_STANDING, school_id=school_id, notification_id=attempt.notification_id, now=now
-    )
-    assert found is not None
-    return found
+    found = Standing()
+    if attempt.notification_id is not None:
+        notice = await tx.one(
+            Standing, NOTICE_STANDING, school_id=school_id, notification_id=attempt.notification_id, now=now
+        )
+        assert notice is not None
+        found = notice
+    gone = await tx.value(bool, IS_GONE, school_id=school_id, recipient_id=attempt.recipient_person_id)
+    return msgspec.structs.replace(found, is_gone=bool(gone))
 
 
 async def _standing_of_absence(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:
@@ -408,3 +419,17 @@ WHERE delivery.school_id = %(school_id)s
 async def hurry(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID], *, now: datetime) -> None:
     """Let a sender look now at what was not yet tried."""
     await tx.execute(HURRY, school_id=school_id, notification_ids=list(notification_ids), now=now)
+
+
+HOLD: LiteralString = """
+UPDATE delivery
+SET next_attempt_at = %(until)s,
+    updated_at = %(now)s
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+"""
+
+
+async def hold(tx: Tx, school_id: UUID, delivery_id: UUID, *, until: datetime, now: datetime) -> None:
+    """Put off what waits, without an attempt."""
+    await tx.execute(HOLD, school_id=school_id, delivery_id=delivery_id, until=until, now=now)

@@ -4,6 +4,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from services.notification.deliveries.schemas import (
     Answer,
     Attempt,
@@ -13,6 +15,9 @@ from services.notification.deliveries.schemas import (
     Outcome,
     Standing,
 )
+from services.notification.preferences import hours
+from services.notification.preferences.rules import GROUP_OF, route
+from services.notification.preferences.schemas import Wishes
 
 LONGEST_DELAY_S: Final = 3600.0
 
@@ -51,9 +56,23 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
         return "The guardian is no longer to hear of the student."
     if standing.is_corrected:
         return "Corrected before it was sent."
+    if not standing.is_wanted:
+        return "The recipient no longer wants it by mail."
     if not standing.was_alert_tried:
         return "What it corrects was never sent."
     return None
+
+
+def as_wished(attempt: Attempt, standing: Standing, wishes: Wishes | None, *, now: datetime) -> Standing:
+    """With what the recipient wants by now: quiet, or nothing of this kind. What is urgent is not asked."""
+    if wishes is None or attempt.is_urgent:
+        return standing
+    until = hours.quiet_until(now, wishes.quiet_hours, wishes.time_zone)
+    category = attempt.category
+    if category not in GROUP_OF:
+        return msgspec.structs.replace(standing, quiet_until=until)
+    wanted = route(wishes, category, attempt.student_ids, is_emergency=False).email
+    return msgspec.structs.replace(standing, quiet_until=until, is_wanted=wanted != "never")
 
 
 def is_told(category: Category) -> bool:

@@ -41,6 +41,9 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     sealed_code: str | None = None
     """Opened only in the moment of sending, and put at the end of the body on a line of its own."""
     expires_at: datetime | None = None
+    is_urgent: bool = False
+    """Whether it is sent in quiet hours too."""
+    not_before: datetime | None = None
     traceparent: str | None
 
 
@@ -70,6 +73,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     """How many there were before this one."""
     school_name: str
+    is_urgent: bool = False
+    """Whether it is sent in quiet hours too."""
+    student_ids: list[UUID] = []
+    """The children that a guardian hears of it for."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +92,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what it tells of is no longer to be seen."""
     is_gone: bool = False
     """Whether the recipient has left the school."""
+    is_wanted: bool = True
+    """Whether the recipient still wants it by mail, or must have it."""
+    quiet_until: datetime | None = None
+    """When the recipient's quiet hours end, in which this must not be sent."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

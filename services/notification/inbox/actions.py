@@ -17,7 +17,8 @@ async def notify(
     """Put them into their inboxes, in the transaction of the change they tell of; those that were not there yet."""
     added = await queries.add_notifications(tx, school_id, notifications)
     new = [each for each in notifications if each.notification_id in added]
-    announcer.announce(tx, school_id, [(each.recipient_person_id, str(each.notification_id)) for each in new])
+    hints = [(each.recipient_person_id, str(each.notification_id)) for each in new if each.in_app]
+    announcer.announce(tx, school_id, hints)
     return new
 
 

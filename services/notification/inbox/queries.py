@@ -18,14 +18,14 @@ from shared.database import Reader, Tx
 ADD_NOTIFICATIONS: LiteralString = """
 INSERT INTO notification (
     school_id, notification_id, recipient_person_id, student_id, student_ids, subject_id, category, idempotency_key,
-    title, body, deep_link, created_at
+    title, body, deep_link, created_at, in_app
 )
 SELECT %(school_id)s, notification_id, recipient_person_id,
        CASE WHEN cardinality(student_ids) = 1 THEN student_ids[1] END, student_ids, subject_id, category,
-       idempotency_key, title, body, deep_link, created_at
+       idempotency_key, title, body, deep_link, created_at, in_app
 FROM json_to_recordset(%(rows)s::json) AS told (
     notification_id uuid, recipient_person_id uuid, student_ids uuid [], subject_id uuid, category text,
-    idempotency_key text, title text, body text, deep_link text, created_at timestamptz
+    idempotency_key text, title text, body text, deep_link text, created_at timestamptz, in_app boolean
 )
 ORDER BY idempotency_key, category, recipient_person_id
 ON CONFLICT (school_id, idempotency_key, category, recipient_person_id) DO NOTHING
@@ -63,6 +63,7 @@ IN_SIGHT: LiteralString = """
   notification.school_id = %(school_id)s
   AND notification.recipient_person_id = %(recipient_id)s
   AND notification.withdrawn_at IS NULL
+  AND notification.in_app
   AND (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0 OR EXISTS (
       SELECT FROM guardian_link AS link
       LEFT JOIN school ON school.school_id = link.school_id

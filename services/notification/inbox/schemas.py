@@ -27,6 +27,8 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     deep_link: str
     """A path of the front end."""
     created_at: datetime
+    in_app: bool = True
+    """False for what its recipient does not want to see in the app."""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):

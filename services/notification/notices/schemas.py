@@ -7,13 +7,9 @@ from uuid import UUID
 import msgspec
 
 from services.notification.inbox.schemas import Category
+from services.notification.wording import Text
 
 RecipientRole = Literal["school_admin", "teacher", "guardian", "student"]
-
-
-class Text(msgspec.Struct, frozen=True, kw_only=True):
-    title: str
-    body: str
 
 
 class Addressee(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,5 +34,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the front end."""
     day: date | None = None
     """The school day that it is about."""
+    is_emergency: bool = False
+    """Whether it is told at once, whatever people have chosen."""
     traceparent: str | None
     addressees: list[Addressee]

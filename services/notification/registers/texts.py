@@ -2,8 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from services.notification.notices.rules import written
-from services.notification.notices.schemas import Text
+from services.notification.wording import Text, written
 from shared.contracts.academic import RegisterMissing
 
 
