@@ -51,6 +51,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     sealed_code: str | None
 
 
+MAKE_NEXT_ATTEMPT_DUE = """
+UPDATE delivery SET next_attempt_at = %(now)s WHERE school_id = %(school_id)s AND state IN ('queued', 'retried')
+"""
 NOTIFIED = """
 SELECT recipient_person_id, category, title, body FROM notification
 WHERE school_id = %(school_id)s ORDER BY notification_id LIMIT 10000
