@@ -20,10 +20,11 @@ from services.communication.tests.files import pdf
 from services.notification.alerts.actions import release_due
 from services.notification.alerts.telling import Teller
 from services.notification.inbox.live import Announcer
-from services.notification.tests.factories import MAKE_ALERT_DUE, MAKE_DUE
+from services.notification.tests.factories import MAKE_ALERT_DUE, MAKE_DUE, announcement, guardian, somebody
 from services.school.tests.factories import roster, term, year
 from shared import clock
 from shared.bus import Outcome
+from shared.contracts.academic import AbsenceReportChanged
 from shared.contracts.auth import InviteIssued
 from shared.contracts.envelope import Envelope, event_type
 from shared.contracts.roster import RosterUpserted
@@ -32,6 +33,7 @@ from shared.identity import Role, Verifier
 from shared.ids import new_id
 from shared.objects import Objects
 from shared.seal import Seal
+from shared.testing.bus import deliver
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
@@ -450,6 +452,33 @@ class FilledSchool:
         self.ids["notification_id"] = self.ids["last-event-id"] = inbox["items"][0]["notification_id"]
         deliveries = await self.ask("notification", "GET", "/deliveries")
         self.ids["delivery_id"] = deliveries["items"][0]["delivery_id"]
+        await self._notices(worker)
+
+    async def _notices(self, worker: Worker) -> None:
+        """Everybody wants announcements once a day, and there is one; the school insists on absences."""
+        digest = {"group": "announcements", "channel": "email", "frequency": "daily_digest"}
+        quiet = {"starts_at": "21:00:00", "ends_at": "07:00:00", "days": [1]}
+        for role in SCHOOL_ROLES:
+            body = {"time_zone": TIME_ZONE, "quiet_hours": quiet, "choices": [digest]}
+            await self.ask("notification", "PUT", "/notification-preferences", role, json=body)
+        policy = await self.ask("notification", "GET", "/notification-policy")
+        await self.ask("notification", "PUT", "/notification-policy", json=policy)
+        people = [
+            guardian(UUID(self.ids["guardian_id"]), UUID(self.ids["student_id"])),
+            somebody(UUID(self.ids["teacher_id"])),
+        ]
+        told = announcement(new_id(), *people, title=f"Title {self.mark}", body=f"Body {self.mark}")
+        assert await deliver(worker, told, school_id=self.school_id) is Outcome.DONE
+        report = AbsenceReportChanged(
+            absence_report_id=new_id(),
+            student_id=UUID(self.ids["student_id"]),
+            kind="leave",
+            starts_on=self.today,
+            ends_on=self.today,
+            state="pending",
+            changed_by=new_id(),
+        )
+        assert await deliver(worker, report, school_id=self.school_id) is Outcome.DONE
 
     async def _files(self) -> None:
         for name in ("Map", "Plan", "List"):
@@ -482,6 +511,7 @@ class FilledSchool:
             "withdraw_absence_report": {"absence_report_id": self.ids["own_report_id"]},
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
+            "save_notification_policy": {"at_least_daily": []},
         }
         told = {f"{operation}.{name}": value for operation, each in own.items() for name, value in each.items()}
         return {**self.ids, **told}

@@ -25,7 +25,12 @@ FILLED = frozenset(
         *(f"school.{table}" for table in ("school", "academic_session", "bell_period", "calendar_day", "room")),
         *(f"academic.{table}" for table in ("student", "teacher", "guardian", "course", "school_class", "lesson")),
         *(f"academic.{table}" for table in ("absence_report", "absence_report_change")),
-        *(f"notification.{table}" for table in ("notification", "delivery", "absence_alert")),
+        *(
+            f"notification.{table}"
+            for table in ("notification", "delivery", "absence_alert", "announcement", "teacher")
+        ),
+        *(f"notification.{table}" for table in ("preference", "mail_hours", "notification_policy", "absence_report")),
+        *(f"notification.{table}" for table in ("digest", "digest_item")),
         *("auth.invite", "auth.membership", "auth.outbox", "communication.student", "communication.guardian"),
     }
 )

@@ -212,6 +212,7 @@ class Sender:
                 code=self._seal.open(attempt.sealed_code) if attempt.sealed_code else None,
                 now=clock.now(),
                 traceparent=telemetry.traceparent(),
+                preferences_url=f"{self._settings.public_url}/notification-preferences",
             )
         except InvalidToken:
             # Another key than `auth` has sealed with: can be mended.

@@ -5,6 +5,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import Final
 from uuid import UUID
 
 from services.notification.deliveries.schemas import Attempt
@@ -18,11 +19,19 @@ ROLES = {
     "guardian": "a guardian",
 }
 
+TO_MANY: Final = frozenset({"announcement", "digest"})
+
 
 def compose(
-    attempt: Attempt, *, mail_from: str, code: str | None, now: datetime, traceparent: str | None
+    attempt: Attempt,
+    *,
+    mail_from: str,
+    code: str | None,
+    now: datetime,
+    traceparent: str | None,
+    preferences_url: str | None = None,
 ) -> EmailMessage:
-    """The mail of one delivery; every attempt has the same Message-ID."""
+    """The mail of one delivery; every attempt has the same Message-ID. What comes to many says where to stop it."""
     message = EmailMessage(policy=SMTP)
     message["From"] = Address(display_name=one_line(attempt.school_name), addr_spec=mail_from)
     # In two parts: as one, the library refuses letters outside ASCII, which some mail servers take.
@@ -32,6 +41,8 @@ def compose(
     message["Date"] = format_datetime(now)
     message["Message-ID"] = message_id(attempt.delivery_id)
     message["Auto-Submitted"] = "auto-generated"
+    if preferences_url and attempt.category in TO_MANY:
+        message["List-Unsubscribe"] = f"<{preferences_url}>"
     if traceparent:
         message["traceparent"] = traceparent
     message.set_content(attempt.body if code is None else f"{attempt.body}\n\nCode: {code}")

@@ -269,6 +269,7 @@ async def test_a_digest_is_one_mail_for_all_children_at_its_hour(
     (mail,) = mail_server.mails
     assert mail["To"].addresses[0].username == str(mother)
     assert mail["Subject"] == "Lincoln Elementary: 4 notifications"
+    assert mail["List-Unsubscribe"] == "<http://gateway.test/notification-preferences>"
     body = mail.get_content()
     order = ["== Ada ==", "Ada second", "== Ada and Ben ==", "Both third", "== Ben ==", "Ben first", "Ben fourth"]
     assert sorted(order, key=body.index) == order

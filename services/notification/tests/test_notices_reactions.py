@@ -76,6 +76,9 @@ async def test_an_announcement_reaches_each_of_its_audience_once_in_the_app_and_
     assert to == {f"{mother}@home.test", f"{tess}@school.test", "office@school.test"}
     assert len(mail_server.mails) == 3
     assert f"http://gateway.test/announcements/{id_}" in mail_server.mails[0].get_content()
+    assert {mail["List-Unsubscribe"] for mail in mail_server.mails} == {
+        "<http://gateway.test/notification-preferences>"
+    }
 
 
 async def test_a_guardian_of_two_hears_of_an_announcement_once(school: School, seen: Seen) -> None:
@@ -423,3 +426,14 @@ async def test_of_codes_others_hear_nothing(
 
     assert len(mail_server.mails) == 1
     assert told_others(stack, school, DeliveryEnded) == []
+
+
+async def test_an_alert_is_not_a_mailing_that_one_unsubscribes_from(school: School, mail_server: MailServer) -> None:
+    ada = await school.student()
+    await school.guardian(ada)
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    await school.mails_are_sent()
+
+    assert mail_server.mails[0]["List-Unsubscribe"] is None
