@@ -469,16 +469,17 @@ class FilledSchool:
         ]
         told = announcement(new_id(), *people, title=f"Title {self.mark}", body=f"Body {self.mark}")
         assert await deliver(worker, told, school_id=self.school_id) is Outcome.DONE
-        report = AbsenceReportChanged(
-            absence_report_id=new_id(),
-            student_id=UUID(self.ids["student_id"]),
-            kind="leave",
-            starts_on=self.today,
-            ends_on=self.today,
-            state="pending",
-            changed_by=new_id(),
-        )
-        assert await deliver(worker, report, school_id=self.school_id) is Outcome.DONE
+        for _ in range(2):
+            report = AbsenceReportChanged(
+                absence_report_id=new_id(),
+                student_id=UUID(self.ids["student_id"]),
+                kind="leave",
+                starts_on=self.today,
+                ends_on=self.today,
+                state="pending",
+                changed_by=new_id(),
+            )
+            assert await deliver(worker, report, school_id=self.school_id) is Outcome.DONE
 
     async def _files(self) -> None:
         for name in ("Map", "Plan", "List"):
