@@ -25,6 +25,9 @@ async def take_in(tx: Tx, herald: Herald, school_id: UUID, report: AbsenceReport
 
 
 async def _awaiting(tx: Tx, school_id: UUID, report: AbsenceReportChanged, version: int) -> Sequence[Notice]:
+    """Leave waits for the office; an absence explains by itself, and stands in the list of the office."""
+    if report.kind != "leave":
+        return []
     office = await roster.office(tx, school_id, but=report.changed_by)
     names = await roster.student_names(tx, school_id, [report.student_id])
     return [

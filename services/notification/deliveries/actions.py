@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+import structlog
 from cryptography.fernet import InvalidToken
 from opentelemetry.trace import SpanKind
 
@@ -27,6 +28,8 @@ from shared.contracts.notification import DeliveryEnded
 from shared.database import Database, Tx, switch_school
 from shared.outbox import Event, publish_all
 from shared.seal import Seal
+
+log = structlog.get_logger()
 
 
 async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
@@ -130,10 +133,21 @@ class Sender:
             if due is None:
                 return False
             await switch_school(tx, due.school_id)
-            attempt = await self._begin(tx, due.school_id, due.delivery_id)
+            attempt = await self._begin_or_leave(tx, due.school_id, due.delivery_id)
         if attempt is not None:
             await self._send(due.school_id, attempt)
         return True
+
+    async def _begin_or_leave(self, tx: Tx, school_id: UUID, delivery_id: UUID) -> Attempt | None:
+        """A mail that cannot be begun is looked at again when its lease ends, and holds up no other until then."""
+        try:
+            async with tx.savepoint():
+                return await self._begin(tx, school_id, delivery_id)
+        except Exception as error:  # noqa: BLE001 (whatever it is)
+            log.error(  # noqa: TRY400 (the text may hold names)
+                "mail_not_begun", school_id=str(school_id), delivery_id=str(delivery_id), error=type(error).__name__
+            )
+            return None
 
     async def _begin(self, tx: Tx, school_id: UUID, delivery_id: UUID) -> Attempt | None:
         """The attempt, counted before it is made; None when there is nothing to send any more."""

@@ -191,7 +191,7 @@ EXISTS (
 """
 
 
-# Uses notification_pkey and guardian_link_student.
+# Uses notification_pkey and guardian_link_guardian.
 NOTICE_STANDING: LiteralString = """
 SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
 (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (

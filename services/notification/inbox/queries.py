@@ -58,7 +58,7 @@ async def recipients(reader: Reader, school_id: UUID, *, idempotency_key: str, c
     return [each.recipient_person_id for each in found]
 
 
-# Part of every statement that a reader's eyes depend on; uses guardian_link_student.
+# Part of every statement that a reader's eyes depend on; uses guardian_link_guardian.
 IN_SIGHT: LiteralString = """
   notification.school_id = %(school_id)s
   AND notification.recipient_person_id = %(recipient_id)s

@@ -318,6 +318,18 @@ async def test_nobody_is_told_about_their_own_report_or_answer(school: School, s
     assert await seen.items(mother) == []
 
 
+async def test_an_absence_that_explains_by_itself_is_no_work_for_the_office(school: School, seen: Seen) -> None:
+    ada = await school.student("Ada")
+    mother, office = await school.guardian(ada), await school.admin()
+    report = school.report(ada, guardian_id=mother, kind="absence")
+
+    await school.hear(report, about="report")
+    assert await seen.items(office, "school_admin") == []
+    await school.hear(msgspec.structs.replace(report, state="refused"), about="report")
+
+    assert await seen.titles(mother) == ["Ada: absence refused"]
+
+
 async def test_a_report_that_is_taken_back_leaves_the_office(school: School, seen: Seen) -> None:
     ada = await school.student()
     mother, office = await school.guardian(ada), await school.admin()
