@@ -16,6 +16,7 @@ from cryptography.fernet import InvalidToken
 from opentelemetry.trace import SpanKind
 
 from services.notification.deliveries import mails, queries, rules
+from services.notification.deliveries import standing as standings
 from services.notification.deliveries.schemas import Answer, Attempt, Ended, NewDelivery, Outcome, Standing
 from services.notification.deliveries.smtp import Smtp
 from services.notification.digests import actions as digests
@@ -192,10 +193,10 @@ class Sender:
     async def _standing(
         self, tx: Tx, school_id: UUID, attempt: Attempt, wishes: Wishes | None, *, now: datetime
     ) -> Standing:
-        standing = rules.as_wished(attempt, await queries.standing(tx, school_id, attempt, now=now), wishes, now=now)
+        standing = rules.as_wished(attempt, await standings.standing(tx, school_id, attempt, now=now), wishes, now=now)
         if attempt.category != "absence_correction":
             return standing
-        tried = await queries.was_alert_tried(tx, school_id, attempt.notification_id)
+        tried = await standings.was_alert_tried(tx, school_id, attempt.notification_id)
         return msgspec.structs.replace(standing, was_alert_tried=tried)
 
     async def _send(self, school_id: UUID, attempt: Attempt) -> None:

@@ -189,7 +189,7 @@ async def test_each_has_preferences_of_their_own_at_each_school(
         assert {name: (await other.get())[name] for name in NONE} == NONE
 
 
-@pytest.mark.parametrize("whose", ["anothers", "ended", "not_seen", "other_school", "unknown", "of_a_teacher"])
+@pytest.mark.parametrize("whose", ["of_somebody", "ended", "not_seen", "other_school", "unknown", "of_a_teacher"])
 async def test_nobody_chooses_for_a_child_that_is_not_theirs(
     school: School, sign_in: Any, other_school: School, whose: str
 ) -> None:
@@ -197,7 +197,7 @@ async def test_nobody_chooses_for_a_child_that_is_not_theirs(
     mother = await school.guardian(ada)
     person = sign_in(mother)
     match whose:
-        case "anothers":
+        case "of_somebody":
             child = await school.student()
             await school.guardian(child)
         case "ended":
