@@ -147,6 +147,21 @@ CREATE TABLE notification.guardian_link (
 
 ALTER TABLE ONLY notification.guardian_link FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE notification.idempotency (
+    school_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    operation text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint,
+    headers jsonb,
+    body bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+ALTER TABLE ONLY notification.idempotency FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE notification.inbox (
     event_id uuid NOT NULL,
     type text NOT NULL,
@@ -314,6 +329,9 @@ ALTER TABLE ONLY notification.guardian_link
 ALTER TABLE ONLY notification.guardian
     ADD CONSTRAINT guardian_pkey PRIMARY KEY (school_id, guardian_id);
 
+ALTER TABLE ONLY notification.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
+
 ALTER TABLE ONLY notification.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
 
@@ -366,6 +384,8 @@ CREATE INDEX guardian_link_guardian ON notification.guardian_link USING btree (s
 
 CREATE INDEX guardian_link_student ON notification.guardian_link USING btree (school_id, student_id, guardian_id);
 
+CREATE INDEX idempotency_expires ON notification.idempotency USING btree (expires_at);
+
 CREATE INDEX inbox_received ON notification.inbox USING btree (received_at);
 
 CREATE INDEX membership_person ON notification.membership USING btree (school_id, person_id, user_id);
@@ -412,6 +432,8 @@ ALTER TABLE notification.guardian ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.guardian_link ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE notification.idempotency ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE notification.mail_hours ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.membership ENABLE ROW LEVEL SECURITY;
@@ -419,6 +441,8 @@ ALTER TABLE notification.membership ENABLE ROW LEVEL SECURITY;
 ALTER TABLE notification.notification ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.notification_policy ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY over ON notification.idempotency FOR DELETE USING ((expires_at < now()));
 
 ALTER TABLE notification.preference ENABLE ROW LEVEL SECURITY;
 
@@ -445,6 +469,8 @@ CREATE POLICY tenant ON notification.digest_item USING ((school_id = ( SELECT (N
 CREATE POLICY tenant ON notification.guardian USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.mail_hours USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -485,6 +511,8 @@ GRANT SELECT,INSERT ON TABLE notification.digest_item TO notification_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.guardian TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.guardian_link TO notification_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE notification.idempotency TO notification_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE notification.inbox TO notification_app;
 
