@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import structlog
 import uvicorn
+from litestar import Litestar
 from litestar.types import ASGIApp
 
 from shared import logs, settings, telemetry
@@ -18,7 +19,7 @@ from shared.bus import bus_at
 from shared.database import Database
 from shared.migrate import MigrateSettings, migrate
 from shared.settings import ServiceSettings, SettingsError
-from shared.web.app import litestar_of
+from shared.web.app import health_app, litestar_of
 from shared.web.openapi import openapi_document
 from shared.worker import Worker
 
@@ -98,16 +99,17 @@ async def _serve(service: Service[Any], *, api: bool, worker: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
     parts: list[asyncio.Task[None]] = []
     if api:
-        parts.append(asyncio.create_task(_run_api(service.create_app(loaded), loaded, stopping)))
+        app = service.create_app(loaded)
+        parts.append(asyncio.create_task(_listen(app, litestar_of(app), loaded, stopping)))
     if worker:
-        parts.append(asyncio.create_task(_run_worker(service, loaded, stopping)))
+        parts.append(asyncio.create_task(_run_worker(service, loaded, stopping, is_alone=not api)))
     ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
     await asyncio.gather(*parts)
     await asyncio.gather(*ended)
 
 
-async def _run_api(app: ASGIApp, loaded: ServiceSettings, stopping: asyncio.Event) -> None:
+async def _listen(app: ASGIApp, inside: Litestar, loaded: ServiceSettings, stopping: asyncio.Event) -> None:
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] (Litestar types ASGI more narrowly than uvicorn)
         host=loaded.host,
@@ -122,7 +124,7 @@ async def _run_api(app: ASGIApp, loaded: ServiceSettings, stopping: asyncio.Even
     # uvicorn would take the signals for itself; here they stop the worker too.
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    litestar_of(app).state["draining"] = True
+    inside.state["draining"] = True
     if not serving.done():
         await asyncio.sleep(loaded.drain_s)
     server.should_exit = True
@@ -131,7 +133,9 @@ async def _run_api(app: ASGIApp, loaded: ServiceSettings, stopping: asyncio.Even
         raise SystemExit(_refuse(f"Nothing can listen on {loaded.host}:{loaded.port}; see the log above."))
 
 
-async def _run_worker(service: Service[Any], loaded: ServiceSettings, stopping: asyncio.Event) -> None:
+async def _run_worker(
+    service: Service[Any], loaded: ServiceSettings, stopping: asyncio.Event, *, is_alone: bool
+) -> None:
     logs.set_up_logs(service.name, loaded.log_level)
     telemetry.set_up_tracing(service.name, loaded)
     pool = msgspec.structs.replace(
@@ -139,10 +143,24 @@ async def _run_worker(service: Service[Any], loaded: ServiceSettings, stopping: 
     )
     async with Database(pool) as database:
         working = asyncio.create_task(service.create_worker(loaded, database).run())
-        await asyncio.wait({working, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        parts = {working, asyncio.create_task(stopping.wait())}
+        listening: asyncio.Task[None] | None = None
+        if is_alone and loaded.worker_port:
+            listening = asyncio.create_task(_answer_for_worker(database, loaded, stopping))
+            parts.add(listening)
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        stopping.set()
         working.cancel()
         with suppress(asyncio.CancelledError):
             await working
+        if listening:
+            await listening
+
+
+async def _answer_for_worker(database: Database, loaded: ServiceSettings, stopping: asyncio.Event) -> None:
+    """Nobody sends work to this port, so there is nothing to drain."""
+    app = health_app(database)
+    await _listen(app, app, msgspec.structs.replace(loaded, port=loaded.worker_port, drain_s=0.0), stopping)
 
 
 async def _dead_letters(service: Service[Any], arguments: argparse.Namespace) -> None:

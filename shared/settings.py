@@ -35,6 +35,8 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
     """Connects as the app role of the service, never as the owner of its tables."""
     database_pool_min: int = 1
     database_pool_max: int = 5
+    worker_port: int = 0
+    """Where a worker that runs alone answers for its health and metrics; 0: nowhere."""
     worker_pool_max: int = 3
     """The worker's own pool. Five services with both, a listener each, and an import: below 50 connections in all."""
     database_pool_wait_s: float = 2.0

@@ -1,11 +1,13 @@
 """`build_app`: health, metrics, problems, access and telemetry, the same in every service."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.router import Router
@@ -23,7 +25,7 @@ from shared.web.openapi import LITESTARS_OWN, openapi_document
 from shared.web.rendering import render
 
 MAX_BODY_BYTES = 1024 * 1024
-
+READY_S = 3.0
 
 Resource = Callable[[Litestar], AbstractAsyncContextManager[None]]
 Check = Callable[[], Awaitable[bool]]
@@ -48,7 +50,7 @@ def build_app(
     """
     database = Database(settings, serves=True)
     app = Litestar(
-        route_handlers=[*routers, _house_routes(checks or {})],
+        route_handlers=[*routers, _house_routes(checks or {}), _document_route()],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
@@ -77,6 +79,13 @@ def build_app(
     return Edge(app, name)
 
 
+def health_app(database: Database) -> Litestar:
+    """Health and metrics and nothing else, for a process that serves no API."""
+    app = Litestar(route_handlers=[_house_routes({})], openapi_config=None, logging_config=None)
+    app.state.database = database
+    return app
+
+
 def litestar_of(app: ASGIApp) -> Litestar:
     """The Litestar application inside a built service."""
     assert isinstance(app, Edge)
@@ -84,8 +93,17 @@ def litestar_of(app: ASGIApp) -> Litestar:
     return app.app
 
 
+async def _in_time(check: Check) -> bool:
+    """A worker waits long for its connections; whoever asks for its health does not."""
+    try:
+        async with asyncio.timeout(READY_S):
+            return await check()
+    except TimeoutError:
+        return False
+
+
 def _house_routes(checks: Mapping[str, Check]) -> Router:
-    """Health, metrics and the OpenAPI document; not part of the public API."""
+    """Health and metrics; not part of the public API."""
 
     @get("/health/live", sync_to_thread=False)
     def live() -> dict[str, str]:
@@ -95,7 +113,7 @@ def _house_routes(checks: Mapping[str, Check]) -> Router:
     async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
         database: Database = request.app.state.database
         found = {
-            "database": await database.is_ready(),
+            "database": await _in_time(database.is_ready),
             **{name: await check() for name, check in checks.items()},
         }
         draining = bool(request.app.state.get("draining"))
@@ -108,16 +126,15 @@ def _house_routes(checks: Mapping[str, Check]) -> Router:
             telemetry.DATABASE_POOL.labels(state).set(count)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    @get("/openapi.json", sync_to_thread=False)
+    return Router("/", route_handlers=[live, ready, metrics], opt={"public": True}, include_in_schema=False)
+
+
+def _document_route() -> HTTPRouteHandler:
+    @get("/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
     def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
         return openapi_document(request.app)
 
-    return Router(
-        "/",
-        route_handlers=[live, ready, metrics, openapi],
-        opt={"public": True},
-        include_in_schema=False,
-    )
+    return openapi
 
 
 def _telemetry(name: str, settings: ServiceSettings) -> Resource:

@@ -108,6 +108,13 @@ class Process:
                 self._child.wait(grace_s)
         self.kill()
 
+    def wait(self, timeout_s: float) -> int | None:
+        """The exit code, or None when it still runs after `timeout_s`."""
+        assert self._child is not None, f"{self.name} was never started"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(timeout_s)
+        return self._child.returncode
+
     def kill(self) -> None:
         """End the whole process group at once, as kill -9 does."""
         if self._child is None:
