@@ -10,7 +10,7 @@ from gateway.headers import HeaderList, check_request, client_address, first, fo
 from gateway.limits import Limiter, Verdict
 from gateway.routes import API, KEYS_PATH, METHODS, service_of
 from gateway.settings import Settings
-from gateway.upstream import Upstream
+from gateway.upstream import BadGateway, Upstream
 from shared import clock, problems, telemetry
 from shared.http_pool import Answer, Body, Request, TimedOut, UpstreamError
 from shared.identity import Caller, Verifier, bearer_token
@@ -232,18 +232,29 @@ class Exchange:
         self._watch.start()
         is_bodiless = answer.status in {204, 304}
         headers = returned(answer.headers, has_length=not is_bodiless) + self._added
+        is_empty = is_bodiless or self._method == "HEAD"
+        is_stream = not is_empty and (first(answer.headers, b"content-type") or b"").startswith(EVENT_STREAM)
+        # The head waits for the body: what is short goes out in one write, so that whoever is in front of us sees all
+        # of it or, should we be killed, nothing, and can ask another gateway.
+        part = b"" if is_empty or is_stream else await self._first_part(answer)
         self._has_started = True
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if self._method == "HEAD" or is_bodiless:
+        if is_empty:
             await self._send_end(b"")
-        elif (first(answer.headers, b"content-type") or b"").startswith(EVENT_STREAM):
+        elif is_stream:
             await self._stream(answer)
         else:
-            await self._transfer(answer)
+            await self._transfer(answer, part)
 
-    async def _transfer(self, answer: Answer) -> None:
+    async def _first_part(self, answer: Answer) -> bytes:
+        try:
+            return await answer.read(self._settings.transfer_s)
+        except UpstreamError as error:
+            log.warning("answer_cut_short", error=type(error).__name__)
+            raise BadGateway from None
+
+    async def _transfer(self, answer: Answer, part: bytes) -> None:
         """Most answers are whole by now; the others get their time."""
-        part = await answer.read(self._settings.transfer_s)
         if answer.is_read:
             return await self._send_end(part)
         try:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.settings import Settings
-from gateway.tests.upstreams import Service, answer, gateway
+from gateway.tests.upstreams import Service, answer, gateway, sent
 from shared.testing.tokens import Tokens
 
 SettingsOf = Callable[..., Settings]
@@ -315,6 +315,34 @@ async def test_a_truncated_answer_is_not_taken_for_a_whole_one(client: httpx.Asy
 
     with pytest.raises(httpx.RemoteProtocolError):
         await client.get("/api/v1/students")
+
+
+async def test_an_answer_that_ends_with_its_head_is_told_as_502(client: httpx.AsyncClient, service: Service) -> None:
+    async def broken(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+
+    service.handler = broken
+
+    assert (await client.get("/api/v1/students")).status_code == 502
+
+
+async def test_the_head_of_an_answer_waits_for_its_body(url: str, service: Service) -> None:
+    """Killed in between, the gateway would have told half of it."""
+    may_go_on = asyncio.Event()
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await may_go_on.wait()
+        await send({"type": "http.response.body", "body": b"body", "more_body": False})
+
+    service.handler = slow
+    request = b"GET /api/v1/students HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    assert await sent(url, request, timeout_s=0.5) == b""
+    asking = asyncio.create_task(sent(url, request))
+    await asyncio.sleep(0.2)
+    may_go_on.set()
+    assert (await asking).endswith(b"\r\n\r\nbody")
 
 
 async def test_a_service_that_is_down_is_told_as_503(settings_of: SettingsOf, tokens: Tokens) -> None:
