@@ -41,6 +41,7 @@ class Gateway(Edge):
         self._front = front
 
     def drain(self) -> None:
+        self.is_draining = True
         self._front.house.state["draining"] = True
 
     def end_streams(self) -> None:

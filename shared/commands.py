@@ -20,6 +20,7 @@ from shared.database import Database
 from shared.migrate import MigrateSettings, migrate
 from shared.settings import ServiceSettings, SettingsError
 from shared.web.app import health_app, litestar_of
+from shared.web.edge import Edge
 from shared.web.openapi import openapi_document
 from shared.worker import Worker
 
@@ -125,6 +126,8 @@ async def _listen(app: ASGIApp, inside: Litestar, loaded: ServiceSettings, stopp
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     inside.state["draining"] = True
+    if isinstance(app, Edge):
+        app.is_draining = True
     if not serving.done():
         await asyncio.sleep(loaded.drain_s)
     server.should_exit = True

@@ -14,6 +14,7 @@ log = structlog.get_logger()
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 ALWAYS = ((b"x-content-type-options", b"nosniff"),)
 NO_STORE = (b"cache-control", b"no-store")
+CLOSE = (b"connection", b"close")
 
 
 class Edge:
@@ -21,6 +22,8 @@ class Edge:
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self.app = app
+        self.is_draining = False
+        """Said of a process that stops soon: each answer ends its connection, so that none is cut at the end."""
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +39,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message)
+                _add_headers(message, is_last=self.is_draining)
             await send(message)
 
         method = scope["method"]
@@ -59,8 +62,10 @@ def _traceparent(scope: Any) -> str | None:
     return None
 
 
-def _add_headers(message: Any) -> None:
+def _add_headers(message: Any, *, is_last: bool) -> None:
     headers = list(message["headers"])
+    if is_last:
+        headers.append(CLOSE)
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NO_STORE)
     message["headers"] = [*headers, *ALWAYS]
