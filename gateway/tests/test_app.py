@@ -165,11 +165,13 @@ async def test_a_gateway_that_is_asked_to_stop_first_finishes(stack: Stack, serv
         gateway_.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.1)
         draining = await client.get("/health/ready")
+        last = await client.get("/")
         finished = await begun
         code = await asyncio.wait_for(gateway_.wait(), 5)
 
     assert draining.status_code == 503
     assert finished.status_code == 200
+    assert last.headers["connection"] == "close"  # none is kept that would be cut in the end
     assert code == 0
 
 
