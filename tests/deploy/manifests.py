@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from services.academic.worker import IMPORT_POOL
+from shared.http_wire import PoolLimits
 from shared.settings import ProcessSettings, ServiceSettings, SettingsError, load
 from tools.topology import GATEWAY, SERVICES, Service
 
@@ -60,6 +61,15 @@ def grace_s(app: str, env: Mapping[str, str]) -> float:
     """How long a process may take from SIGTERM to its end."""
     settings = load(settings_type(app), env)
     return settings.drain_s + settings.stop_grace_s
+
+
+def drains_longer_than_connections_idle(app: str, env: Mapping[str, str]) -> bool:
+    """Otherwise a process closes a connection on which somebody is just asking."""
+    nginx = re.search(
+        r"^ {8}keepalive_timeout ([0-9]+)s;", (ROOT / "deploy/nginx/nginx.conf").read_text(), re.MULTILINE
+    )
+    assert nginx is not None
+    return load(settings_type(app), env).drain_s > max(PoolLimits().idle_s, float(nginx[1]))
 
 
 def make_secrets(target: Path) -> dict[str, str]:

@@ -40,7 +40,9 @@ PORTS = {"postgres": 5432, "postgres-replica": 5432, "redis": 6379, "rabbitmq": 
     "mail": 1025,
     "collector": 4318,
 }
-PUBLISHED = {"nginx", "mail", "grafana"}
+PUBLISHED = {"nginx", "mail", "grafana", "object-store"}
+PUBLIC = {"PUBLIC_URL", "S3_PUBLIC_ENDPOINT_URL"}
+"""What browsers are told: nothing that a container reaches."""
 WITHOUT_HEALTH = {"collector"}
 """Its image holds nothing but the collector: there is no program to ask with."""
 ROOTS = {"objects-volume"}
@@ -140,7 +142,7 @@ def reaches_what_it_needs_and_nothing_else(compose: Compose) -> Complaints:
 def names_servers_that_are_there(compose: Compose) -> Complaints:
     for name in OURS:
         for variable, value in compose.env(name).items():
-            url = urlsplit(value) if re.match(r"[a-z]+://", value) and variable != "PUBLIC_URL" else None
+            url = urlsplit(value) if re.match(r"[a-z]+://", value) and variable not in PUBLIC else None
             if url is None:
                 continue
             host = url.hostname or ""
@@ -225,6 +227,8 @@ def is_given_time_to_stop(compose: Compose) -> Complaints:
         env = compose.env(name)
         if seconds(compose.services[name].get("stop_grace_period", "10s")) <= manifests.grace_s(app, env):
             yield f"{name} is killed before it has stopped"
+        if not manifests.drains_longer_than_connections_idle(app, env):
+            yield f"{name} cuts connections that are kept"
     longest = manifests.load(manifests.settings_type("gateway"), compose.env("gateway-1"))
     if longest.stop_grace_s < longest.import_deadline_s:  # pyright: ignore[reportAttributeAccessIssue]
         yield "a gateway stops before an import may end"
@@ -395,6 +399,7 @@ MISTAKES = {
     "a published database": (_set("postgres", ports=["127.0.0.1:5432:5432"]), publishes_only_on_loopback),
     "mails for everybody to read": (_set("mail", ports=["8025:8025"]), publishes_only_on_loopback),
     "a kill in the middle of a stop": (_set("auth", stop_grace_period="30s"), is_given_time_to_stop),
+    "a drain of a second": (_env("school", DRAIN_S="1"), is_given_time_to_stop),
     "a stop in the middle of an import": (_env("gateway-1", STOP_GRACE_S="20"), is_given_time_to_stop),
     "a larger pool": (_env("academic", DATABASE_POOL_MAX="8"), keeps_the_budget),
     "a replica that refuses to start": (_set("postgres-replica", command=[]), has_a_replica_like_its_primary),

@@ -154,7 +154,11 @@ def names_servers_that_are_there(cluster: Cluster) -> Complaints:
     for name, app, _, pod in cluster.ours():
         hosts: set[str] = set()
         for variable, value in cluster.settings_env(pod).items():
-            if "://" not in value or variable in {"PUBLIC_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}:
+            if "://" not in value or variable in {
+                "PUBLIC_URL",
+                "S3_PUBLIC_ENDPOINT_URL",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+            }:
                 continue
             url = urlsplit(value)
             host = url.hostname or ""
@@ -224,6 +228,8 @@ def stops_in_order(cluster: Cluster) -> Complaints:
             app, cluster.settings_env(pod)
         ):
             yield f"{name} is killed before it has stopped"
+        if not manifests.drains_longer_than_connections_idle(app, cluster.settings_env(pod)):
+            yield f"{name} cuts connections that are kept"
 
 
 def survives_a_node(cluster: Cluster) -> Complaints:
@@ -519,6 +525,10 @@ MISTAKES: dict[str, tuple[Change, Callable[[Cluster], Complaints]]] = {
         stops_in_order,
     ),
     "a stop while still asked": (lambda c: _container(c, "auth").pop("lifecycle"), stops_in_order),
+    "a drain of a second": (
+        lambda c: c.of("ConfigMap")["common"]["data"].update(DRAIN_S="1"),
+        stops_in_order,
+    ),
     "no budget of disruption": (lambda c: _without(c, "PodDisruptionBudget", "gateway"), survives_a_node),
     "two gateways": (
         lambda c: c.of("HorizontalPodAutoscaler")["gateway"]["spec"].update(minReplicas=2),
