@@ -160,8 +160,8 @@ def uses_its_own_role(compose: Compose) -> Complaints:
                 yield f"{name}: {variable} connects as {url.username} to {url.path}"
             if (url.hostname == "postgres-replica") != (variable == "DATABASE_READ_URL"):
                 yield f"{name}: {variable} is {url.hostname}"
-        if verb == "api" and app != "gateway" and "DATABASE_READ_URL" not in compose.env(name):
-            yield f"{name} does not read from the replica"
+        if verb in {"api", "worker"} and app != "gateway" and "DATABASE_READ_URL" not in compose.env(name):
+            yield f"{name} knows of no replica"
 
 
 def may_do_little(compose: Compose) -> Complaints:

@@ -36,7 +36,7 @@ def settings_complaints(name: str, app: str, env: Mapping[str, str]) -> Complain
     """Whether a process of `app` would start with `env`, and understand all of it."""
     type_ = settings_type(app)
     known = {field.upper() for field in type_.__struct_fields__}
-    for variable in sorted(env.keys() - known - {"DATABASE_READ_URL"}):
+    for variable in sorted(env.keys() - known):
         yield f"{name}: no setting is called {variable}"
     try:
         load(type_, env)
@@ -53,7 +53,8 @@ def connections(app: str, kind: str, env: Mapping[str, str]) -> int:
     settings = load(settings_type(app), env)
     assert isinstance(settings, ServiceSettings)
     if kind == "api":
-        return settings.database_pool_max + int(getattr(settings, "database_read_pool_max", 0))
+        # What goes to the replica is a part of it (ADR 0202).
+        return settings.database_pool_max
     return settings.worker_pool_max + LISTENER + (IMPORT_POOL if app == "academic" else 0)
 
 
