@@ -35,7 +35,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "absence-reports",
         "missing-registers",
     ),
-    "communication": ("contacts", "files"),
+    "communication": ("contacts", "announcements", "files"),
     "notification": ("inbox", "deliveries", "notification-preferences", "notification-policy"),
 }
 KEYS_PATH: Final = "/.well-known/jwks.json"

@@ -10,11 +10,16 @@ from shared.database import Reader
 from shared.identity import Caller, Role
 from shared.problems import NotFound
 
+READER: Final = frozenset({"announcement.read"})
+STAFF: Final = READER | {"contact.read", "announcement.write", "file.upload"}
+
 PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
-    Role.SCHOOL_ADMIN: frozenset({"contact.read", "file.upload"}),
-    Role.TEACHER: frozenset({"contact.read", "file.upload"}),
-    Role.GUARDIAN: frozenset({"file.upload"}),
+    Role.SCHOOL_ADMIN: STAFF,
+    Role.TEACHER: STAFF,
+    Role.GUARDIAN: READER | {"file.upload"},
+    Role.STUDENT: READER,
 }
+"""Of announcements the office manages all, a teacher what they wrote; `announcements.rules.require_own` looks."""
 
 
 async def require_class(reader: Reader, caller: Caller, class_id: UUID, *, today: date) -> None:

@@ -9,6 +9,8 @@ MAX_DOWNLOAD_S: Final = 300
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
+    poll_s: float = 0.2
+    """How often the worker looks for announcements that are due."""
     s3_endpoint_url: str = ""
     """Empty for the real S3."""
     s3_public_endpoint_url: str = ""

@@ -75,6 +75,7 @@ async def tell_of_students(tx: Tx, school_id: UUID, students: Sequence[Student |
                 given_name=student.given_name,
                 family_name=student.family_name,
                 email=student.email,
+                grade=student.grade,
                 is_active=student.is_active,
             ),
             subject=str(student.id),

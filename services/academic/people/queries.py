@@ -234,7 +234,7 @@ SET given_name = excluded.given_name, family_name = excluded.family_name, email 
     grade = excluded.grade, is_active = true, version = student.version + 1
 WHERE (student.given_name, student.family_name, student.email, student.grade, student.is_active)
     IS DISTINCT FROM (excluded.given_name, excluded.family_name, excluded.email, excluded.grade, true)
-RETURNING id, sourced_id, given_name, family_name, email, is_active, version
+RETURNING id, sourced_id, given_name, family_name, email, grade, is_active, version
 """
 
 IMPORT_TEACHERS = """
@@ -283,7 +283,7 @@ SET is_active = false, version = version + 1
 WHERE school_id = %(school_id)s
 AND sourced_id = ANY(%(sourced_ids)s)
 AND is_active
-RETURNING id, sourced_id, given_name, family_name, email, is_active, version
+RETURNING id, sourced_id, given_name, family_name, email, grade, is_active, version
 """
 
 TEACHERS_LEAVE = """

@@ -85,5 +85,7 @@ class SavedPerson(msgspec.Struct, frozen=True, kw_only=True):
     given_name: str
     family_name: str
     email: str | None
+    grade: str | None = None
+    """Of students only."""
     is_active: bool
     version: int

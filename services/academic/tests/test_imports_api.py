@@ -19,13 +19,16 @@ from services.academic.imports import importer as importing
 from services.academic.imports.importer import Importer
 from services.academic.settings import Settings, objects_of
 from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
+from shared.contracts.academic import StudentChanged
+from shared.contracts.envelope import event_type
 from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpserted
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, SchoolChanged
 from shared.database import Database
 from shared.identity import Role
+from shared.ids import new_id
 from shared.objects import Objects
 from shared.problems import Unavailable
-from shared.testing.bus import deliver
+from shared.testing.bus import deliver, published
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
@@ -275,6 +278,23 @@ async def test_who_left_is_kept_but_no_longer_active(office: Office, stack: Stac
 
     assert counts(applied["report"]["diff"], "students") == (0, 0, 39, 1)
     assert rows_of(stack, "student") == before
+
+
+async def test_the_year_group_of_who_comes_and_of_who_leaves_is_told(office: Office, stack: Stack) -> None:
+    grade, roster = new_id().hex[-8:], a_roster(students=40)
+    roster["users.csv"] = roster["users.csv"].replace(",Ash,,\n", f",Ash,,{grade}\n")
+    await office.applied(district_file(roster))
+
+    await office.applied(district_file(without_rows(roster, "student-", keep=39)))
+
+    told = [
+        student
+        for each in published(stack.database_url("academic"))
+        if each.type == event_type(StudentChanged)
+        and (student := msgspec.json.decode(each.data, type=StudentChanged)).grade == grade
+    ]
+    assert [each.is_active for each in told].count(True) == 40
+    assert [each.is_active for each in told].count(False) == 1
 
 
 async def test_a_school_that_does_not_answer_is_tried_again(

@@ -1,8 +1,10 @@
 """Who sees whom: the office everyone, a teacher the taught, a guardian their children, a student one."""
 
+import msgspec
 import pytest
 
 from services.academic.tests.factories import TODAY, School
+from shared.contracts.academic import StudentChanged
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.bus import published
@@ -80,6 +82,20 @@ async def test_each_change_of_a_student_is_told_with_its_version(school: School,
     ]
 
     assert told == [1, 2]
+
+
+async def test_the_year_group_of_a_student_is_told(school: School, stack: Stack) -> None:
+    added = await school.send("POST", "/students", json={"given_name": "Ada", "grade": "07"})
+    student_id = added.json()["id"]
+    await school.send("PATCH", f"/students/{student_id}", json={"version": 1, "grade": "08"})
+
+    told = [
+        msgspec.json.decode(each.data, type=StudentChanged).grade
+        for each in published(stack.database_url("academic"), school.id)
+        if each.subject == student_id
+    ]
+
+    assert told == ["07", "08"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import date
 from uuid import UUID
 
 from shared.contracts.academic import (
+    AttendanceDayChanged,
     ClassChanged,
     ClassMember,
     GuardianChanged,
@@ -12,6 +13,7 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.auth import MembershipChanged
 from shared.contracts.school import SchoolChanged
 from shared.database import Reader, Tx
 
@@ -24,17 +26,23 @@ WHERE excluded.version > school.version
 """
 
 
-async def save_school(tx: Tx, *, school_id: UUID, event: SchoolChanged, version: int) -> None:
-    await tx.execute(SAVE_SCHOOL, school_id=school_id, name=event.name, time_zone=event.time_zone, version=version)
+async def save_school(tx: Tx, *, school_id: UUID, event: SchoolChanged, version: int) -> bool:
+    """Whether that was news."""
+    saved = await tx.execute(
+        SAVE_SCHOOL, school_id=school_id, name=event.name, time_zone=event.time_zone, version=version
+    )
+    return saved == 1
 
 
+# What was taken in before there was a grade is taken in again when it is told again, with the same version.
 SAVE_STUDENT = """
-INSERT INTO student (school_id, student_id, given_name, family_name, is_active, version)
-VALUES (%(school_id)s, %(student_id)s, %(given_name)s, %(family_name)s, %(is_active)s, %(version)s)
+INSERT INTO student (school_id, student_id, given_name, family_name, grade, is_active, version)
+VALUES (%(school_id)s, %(student_id)s, %(given_name)s, %(family_name)s, %(grade)s, %(is_active)s, %(version)s)
 ON CONFLICT (school_id, student_id) DO UPDATE
-SET given_name = excluded.given_name, family_name = excluded.family_name, is_active = excluded.is_active,
-    version = excluded.version
+SET given_name = excluded.given_name, family_name = excluded.family_name, grade = excluded.grade,
+    is_active = excluded.is_active, version = excluded.version
 WHERE excluded.version > student.version
+OR (excluded.version = student.version AND student.grade IS NULL)
 """
 
 
@@ -45,6 +53,7 @@ async def save_student(tx: Tx, *, school_id: UUID, event: StudentChanged, versio
         student_id=event.student_id,
         given_name=event.given_name,
         family_name=event.family_name,
+        grade=event.grade,
         is_active=event.is_active,
         version=version,
     )
@@ -95,19 +104,22 @@ async def save_guardian(tx: Tx, *, school_id: UUID, event: GuardianChanged, vers
     )
 
 
+# As with students: a link of which it is not known whether it lets see is taken in again.
 SAVE_GUARDIAN_LINK = """
 INSERT INTO guardian_link (
-    school_id, guardian_link_id, guardian_id, student_id, relation, priority, starts_on, ends_on, is_active, version
+    school_id, guardian_link_id, guardian_id, student_id, relation, may_see, priority, starts_on, ends_on, is_active,
+    version
 )
 VALUES (
-    %(school_id)s, %(guardian_link_id)s, %(guardian_id)s, %(student_id)s, %(relation)s, %(priority)s,
+    %(school_id)s, %(guardian_link_id)s, %(guardian_id)s, %(student_id)s, %(relation)s, %(may_see)s, %(priority)s,
     %(starts_on)s, %(ends_on)s, %(is_active)s, %(version)s
 )
 ON CONFLICT (school_id, guardian_link_id) DO UPDATE
 SET guardian_id = excluded.guardian_id, student_id = excluded.student_id, relation = excluded.relation,
-    priority = excluded.priority, starts_on = excluded.starts_on, ends_on = excluded.ends_on,
-    is_active = excluded.is_active, version = excluded.version
+    may_see = excluded.may_see, priority = excluded.priority, starts_on = excluded.starts_on,
+    ends_on = excluded.ends_on, is_active = excluded.is_active, version = excluded.version
 WHERE excluded.version > guardian_link.version
+OR (excluded.version = guardian_link.version AND guardian_link.may_see IS NULL)
 """
 
 
@@ -119,6 +131,7 @@ async def save_guardian_link(tx: Tx, *, school_id: UUID, event: GuardianLinkChan
         guardian_id=event.guardian_id,
         student_id=event.student_id,
         relation=event.relation,
+        may_see=event.may_see,
         priority=event.priority,
         starts_on=event.starts_on,
         ends_on=event.ends_on,
@@ -177,6 +190,48 @@ async def add_members(tx: Tx, *, school_id: UUID, class_id: UUID, members: Seque
         roles=[member.role for member in members],
         starts_on=[member.starts_on for member in members],
         ends_on=[member.ends_on for member in members],
+    )
+
+
+SAVE_MEMBERSHIP = """
+INSERT INTO membership (school_id, membership_id, user_id, role, is_active, version)
+VALUES (%(school_id)s, %(membership_id)s, %(user_id)s, %(role)s, %(is_active)s, %(version)s)
+ON CONFLICT (school_id, membership_id) DO UPDATE
+SET user_id = excluded.user_id, role = excluded.role, is_active = excluded.is_active, version = excluded.version
+WHERE excluded.version > membership.version
+"""
+
+
+async def save_membership(tx: Tx, *, school_id: UUID, event: MembershipChanged, version: int) -> None:
+    await tx.execute(
+        SAVE_MEMBERSHIP,
+        school_id=school_id,
+        membership_id=event.membership_id,
+        user_id=event.user_id,
+        role=event.role,
+        is_active=event.is_active,
+        version=version,
+    )
+
+
+# One row for each student: a later day replaces an earlier one, and of one day the higher version wins.
+SAVE_ATTENDANCE = """
+INSERT INTO latest_attendance (school_id, student_id, day, status, version)
+VALUES (%(school_id)s, %(student_id)s, %(day)s, %(status)s, %(version)s)
+ON CONFLICT (school_id, student_id) DO UPDATE
+SET day = excluded.day, status = excluded.status, version = excluded.version
+WHERE (excluded.day, excluded.version) > (latest_attendance.day, latest_attendance.version)
+"""
+
+
+async def save_attendance(tx: Tx, *, school_id: UUID, event: AttendanceDayChanged, version: int) -> None:
+    await tx.execute(
+        SAVE_ATTENDANCE,
+        school_id=school_id,
+        student_id=event.student_id,
+        day=event.day,
+        status=event.status,
+        version=version,
     )
 
 

@@ -1,20 +1,18 @@
-"""Schools, people and classes, as their owners tell of them."""
+"""People and classes, as their owners tell of them."""
 
 from services.communication.roster import actions, queries
 from shared.contracts.academic import (
+    AttendanceDayChanged,
     ClassChanged,
     GuardianChanged,
     GuardianLinkChanged,
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.auth import MembershipChanged
 from shared.contracts.envelope import Envelope
-from shared.contracts.school import SchoolChanged
 from shared.database import Tx
-
-
-async def school_changed(tx: Tx, event: SchoolChanged, envelope: Envelope) -> None:
-    await queries.save_school(tx, school_id=event.school_id, event=event, version=envelope.version)
+from shared.identity import Role
 
 
 async def student_changed(tx: Tx, event: StudentChanged, envelope: Envelope) -> None:
@@ -40,3 +38,14 @@ async def guardian_link_changed(tx: Tx, event: GuardianLinkChanged, envelope: En
 async def class_changed(tx: Tx, event: ClassChanged, envelope: Envelope) -> None:
     assert envelope.schoolid is not None
     await actions.save_class(tx, envelope.schoolid, event, version=envelope.version)
+
+
+async def membership_changed(tx: Tx, event: MembershipChanged, envelope: Envelope) -> None:
+    """Of those who run a school there is no other record; everybody else is a person. The platform has no school."""
+    if envelope.schoolid is not None and event.role == Role.SCHOOL_ADMIN:
+        await queries.save_membership(tx, school_id=envelope.schoolid, event=event, version=envelope.version)
+
+
+async def attendance_day_changed(tx: Tx, event: AttendanceDayChanged, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await queries.save_attendance(tx, school_id=envelope.schoolid, event=event, version=envelope.version)

@@ -1,0 +1,191 @@
+"""Writing announcements: each change takes the row first, so that edits, withdrawals and the sending take turns."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+
+from services.communication.announcements import queries, rules
+from services.communication.announcements.schemas import (
+    Announcement,
+    AnnouncementChange,
+    AnnouncementRow,
+    NewAnnouncement,
+    SendRequest,
+)
+from services.communication.audiences import actions as audiences
+from services.communication.audiences.rules import NobodyToTell
+from services.communication.audiences.schemas import Audience, Author, Preview
+from services.communication.roster import queries as roster
+from shared import clock, telemetry
+from shared.contracts.communication import AnnouncementWithdrawn
+from shared.database import Database, Tx
+from shared.identity import Caller, Role
+from shared.ids import new_id
+from shared.outbox import publish
+
+
+def author_of(caller: Caller) -> Author:
+    """Raises Forbidden for a teacher's login without a teacher."""
+    return Author(teacher_id=None if caller.role == Role.SCHOOL_ADMIN else caller.person)
+
+
+async def preview(database: Database, caller: Caller, audience: Audience) -> Preview:
+    """Raises OutsideYourClasses, UnknownInAudience."""
+    async with database.transaction(school_id=caller.school) as tx:
+        day = await _today(tx, caller.school, clock.now())
+        await audiences.require(tx, caller.school, author_of(caller), audience, day=day)
+        return await audiences.preview(tx, caller.school, author_of(caller), audience, day=day)
+
+
+async def add(database: Database, caller: Caller, new: NewAnnouncement, *, now: datetime) -> Announcement:
+    """A draft. Raises OutsideYourClasses, UnknownInAudience, OfficeOnly, NoSuchEnd."""
+    author = author_of(caller)
+    row = AnnouncementRow(
+        announcement_id=new_id(),
+        author_user_id=caller.user_id,
+        author_role="teacher" if author.teacher_id else "school_admin",
+        author_person_id=author.teacher_id,
+        title=new.title,
+        body=new.body,
+        audience=msgspec.to_builtins(new.audience),
+        is_urgent=new.is_urgent,
+        state="draft",
+        hold_reason=None,
+        send_at_local=None,
+        send_at=None,
+        pinned_until=new.pinned_until,
+        expires_at=new.expires_at,
+        edition=1,
+        next_part=1,
+        parts=0,
+        version=1,
+        created_at=now,
+        edited_at=None,
+        sent_by=None,
+        sent_at=None,
+        withdrawn_at=None,
+        traceparent=None,
+    )
+    async with database.transaction(school_id=caller.school) as tx:
+        await _require(tx, caller.school, None, row, now=now)
+        await queries.add_announcement(tx, school_id=caller.school, row=row)
+    return shown(row)
+
+
+async def edit(
+    database: Database, caller: Caller, announcement_id: UUID, change: AnnouncementChange, *, now: datetime
+) -> Announcement:
+    """Raises NotFound, StaleAnnouncement, what `rules.edited` raises, and what adding raises."""
+    async with database.transaction(school_id=caller.school) as tx:
+        row = await _locked(tx, caller, announcement_id, version=change.version)
+        after = rules.edited(row, change, now=now)
+        await _require(tx, caller.school, row, after, now=now)
+        if after.state == "sending" and row.state == "sent":
+            after = msgspec.structs.replace(after, sent_by=caller.user_id, traceparent=telemetry.traceparent())
+            await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=now)
+        await queries.save_announcement(tx, school_id=caller.school, row=after)
+    return shown(after)
+
+
+async def send(
+    database: Database, caller: Caller, announcement_id: UUID, request: SendRequest, *, now: datetime
+) -> Announcement:
+    """Put it into the queue, for now or for a time of the school's clock. The worker does the rest.
+
+    Raises NotFound, StaleAnnouncement, NotToBeSent, NoSuchTime, NoSuchEnd, NobodyToTell.
+    """
+    async with database.transaction(school_id=caller.school) as tx:
+        row = await _locked(tx, caller, announcement_id, version=request.version)
+        rules.require_to_be_sent(row)
+        zone = await roster.time_zone_of(tx, school_id=caller.school)
+        send_at = now if request.at is None else rules.require_time(request.at, zone, now=now)
+        rules.require_kept_until(row, send_at)
+        if request.at is None:
+            await _require_somebody(tx, caller.school, row, now=now)
+        after = msgspec.structs.replace(
+            rules.scheduled(row, local=request.at, send_at=send_at),
+            sent_by=caller.user_id,
+            traceparent=telemetry.traceparent(),
+        )
+        await queries.save_announcement(tx, school_id=caller.school, row=after)
+        await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=send_at)
+    return shown(after)
+
+
+async def call_back(database: Database, caller: Caller, announcement_id: UUID, *, version: int) -> Announcement:
+    """Make what waits to go out a draft again. Raises NotFound, StaleAnnouncement, NotScheduled."""
+    async with database.transaction(school_id=caller.school) as tx:
+        row = await _locked(tx, caller, announcement_id, version=version)
+        rules.require_scheduled(row)
+        after = rules.called_back(row)
+        await queries.save_announcement(tx, school_id=caller.school, row=after)
+        await queries.forget_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
+    return shown(after)
+
+
+async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *, now: datetime) -> Announcement:
+    """Out of sight at once, whatever state it is in; what was not told of it stays untold. Raises NotFound."""
+    async with database.transaction(school_id=caller.school) as tx:
+        row = await _locked(tx, caller, announcement_id, version=None)
+        if row.state == "withdrawn":
+            return shown(row)
+        after = rules.withdrawn(row, now=now)
+        await queries.save_announcement(tx, school_id=caller.school, row=after)
+        await queries.forget_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
+        if row.state in rules.GONE_OUT:
+            event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=now)
+            await publish(tx, event, school_id=caller.school, subject=str(announcement_id), version=after.version)
+    return shown(after)
+
+
+async def reschedule(tx: Tx, school_id: UUID, time_zone: str) -> None:
+    """The school's clock was changed: what waits for a time that it shows, waits for that time."""
+    moved = [
+        msgspec.structs.replace(row, send_at=rules.send_instant(row, time_zone))
+        for row in await queries.locked_scheduled(tx, school_id=school_id)
+    ]
+    for row in moved:
+        await queries.save_announcement(tx, school_id=school_id, row=row)
+    await queries.await_announcements(tx, school_id=school_id, rows=moved)
+
+
+async def _locked(tx: Tx, caller: Caller, announcement_id: UUID, *, version: int | None) -> AnnouncementRow:
+    found = await queries.locked_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
+    row = rules.require_own(caller, found)
+    if version is not None:
+        rules.require_version(row, version)
+    return row
+
+
+async def _require(
+    tx: Tx, school_id: UUID, before: AnnouncementRow | None, after: AnnouncementRow, *, now: datetime
+) -> None:
+    """What is new in `after` must make sense; what stood there before may have been overtaken by time."""
+    author = rules.author_of(after)
+    rules.require_urgency(author, is_urgent=after.is_urgent)
+    if before is None or before.pinned_until != after.pinned_until:
+        rules.require_end("pinned_until", after.pinned_until, now=now)
+    if before is None or before.expires_at != after.expires_at:
+        rules.require_end("expires_at", after.expires_at, now=now)
+    if before is None or before.rules != after.rules:
+        day = await _today(tx, school_id, now)
+        await audiences.require(tx, school_id, author, after.rules, day=day)
+
+
+async def _require_somebody(tx: Tx, school_id: UUID, row: AnnouncementRow, *, now: datetime) -> None:
+    day = await _today(tx, school_id, now)
+    found = await audiences.preview(tx, school_id, rules.author_of(row), row.rules, day=day)
+    if not found.recipients:
+        raise NobodyToTell("Look at its audience; nobody would have been told.")
+
+
+async def _today(tx: Tx, school_id: UUID, now: datetime) -> date:
+    return clock.school_day(now, await roster.time_zone_of(tx, school_id=school_id))
+
+
+def shown(row: AnnouncementRow) -> Announcement:
+    return Announcement(
+        **{name: getattr(row, name) for name in Announcement.__struct_fields__ if name != "audience"},
+        audience=row.rules,
+    )

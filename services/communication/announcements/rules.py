@@ -1,0 +1,216 @@
+"""The life of an announcement, and what the clock of a school shows. Pure: time comes in as an argument (ADR 0504).
+
+draft ──send──► scheduled ──due──► sending ──all parts told──► sent ──edit to be told──► sending, next edition
+  ▲                │    └──due, but expired or nobody to tell──► held ──send──► scheduled
+  └──call back─────┘
+
+From everywhere ──► withdrawn. An edit leaves the state as it is.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import UNSET
+
+from services.communication.announcements.schemas import AnnouncementChange, AnnouncementRow
+from services.communication.audiences.schemas import Audience, Author
+from shared.identity import Caller, Role
+from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
+
+PART: Final = 500
+"""How many recipients an event holds at the most."""
+FURTHEST: Final = timedelta(days=400)
+"""How far ahead an announcement may be planned, pinned or kept."""
+GONE_OUT: Final = frozenset({"sending", "sent"})
+NOT_YET_OUT: Final = frozenset({"draft", "scheduled", "held"})
+
+
+class StaleAnnouncement(Conflict):
+    slug = "stale-announcement"
+    title = "The announcement changed since it was read"
+
+
+class NotToBeSent(Conflict):
+    slug = "not-to-be-sent"
+    title = "The announcement went out already, or was withdrawn"
+
+
+class NotScheduled(Conflict):
+    slug = "not-scheduled"
+    title = "The announcement does not wait to go out"
+
+
+class Withdrawn(Conflict):
+    slug = "withdrawn"
+    title = "The announcement was withdrawn"
+
+
+class AudienceFrozen(Conflict):
+    slug = "audience-frozen"
+    title = "The announcement went out: its audience stands"
+
+
+class NotYetSent(Conflict):
+    slug = "not-yet-sent"
+    title = "Its readers cannot be told of an edit now"
+
+
+class NoSuchTime(Invalid):
+    slug = "no-such-time"
+    title = "The announcement cannot go out at that time"
+
+
+class NoSuchEnd(Invalid):
+    slug = "no-such-end"
+    title = "It cannot be pinned or kept until then"
+
+
+class OfficeOnly(Forbidden):
+    slug = "office-only"
+    title = "Only the office breaks quiet hours"
+
+
+def author_of(row: AnnouncementRow) -> Author:
+    return Author(teacher_id=row.author_person_id)
+
+
+def require_own(caller: Caller, row: AnnouncementRow | None) -> AnnouncementRow:
+    """Raises NotFound unless the caller may manage it: the office all of the school, a teacher what they wrote."""
+    is_own = row is not None and (row.author_user_id, row.author_role) == (caller.user_id, caller.role)
+    if row is None or not (is_own or caller.role == Role.SCHOOL_ADMIN):
+        raise NotFound
+    return row
+
+
+def require_version(row: AnnouncementRow, version: int) -> None:
+    """Raises StaleAnnouncement when somebody changed it, or it went out, since that version."""
+    if row.version != version:
+        raise StaleAnnouncement(f"You began from version {version}; it is at {row.version}.")
+
+
+def require_to_be_sent(row: AnnouncementRow) -> None:
+    if row.state not in NOT_YET_OUT:
+        raise NotToBeSent(f"It is {row.state}.")
+
+
+def require_scheduled(row: AnnouncementRow) -> None:
+    if row.state != "scheduled":
+        raise NotScheduled(f"It is {row.state}.")
+
+
+def require_urgency(author: Author, *, is_urgent: bool) -> None:
+    if is_urgent and author.teacher_id is not None:
+        raise OfficeOnly("Leave `is_urgent` out.", errors=[FieldError("/is_urgent", "Not for teachers.")])
+
+
+def require_end(name: str, end: datetime | None, *, now: datetime) -> None:
+    """Raises NoSuchEnd for what is over, or further than FURTHEST."""
+    if end is not None and not now < end <= now + FURTHEST:
+        detail = f"`{name}` must lie within the next {FURTHEST.days} days."
+        raise NoSuchEnd(detail, errors=[FieldError(f"/{name}", detail)])
+
+
+def require_kept_until(row: AnnouncementRow, send_at: datetime) -> None:
+    """Raises NoSuchEnd for what would have expired before it went out."""
+    if row.expires_at is not None and row.expires_at <= send_at:
+        raise NoSuchEnd("It would have expired by then.", errors=[FieldError("/at", f"Expires {row.expires_at}.")])
+
+
+def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -> AnnouncementRow:
+    """The announcement with the change. Raises Withdrawn, AudienceFrozen, NotYetSent."""
+    if row.state == "withdrawn":
+        raise Withdrawn("Write a new one.")
+    wanted = {
+        name: value
+        for name, value in msgspec.structs.asdict(change).items()
+        if value is not UNSET and name not in {"version", "notify", "audience"}
+    }
+    if isinstance(change.audience, Audience):
+        wanted["audience"] = msgspec.to_builtins(change.audience)
+    after = msgspec.structs.replace(row, **wanted, version=row.version + 1)
+    if row.state in GONE_OUT:
+        if (after.rules, after.is_urgent) != (row.rules, row.is_urgent):
+            raise AudienceFrozen("Change its text, or withdraw it and write a new one.")
+        if (after.title, after.body) != (row.title, row.body):
+            after = msgspec.structs.replace(after, edited_at=now)
+    return told_again(after) if change.notify else after
+
+
+def told_again(row: AnnouncementRow) -> AnnouncementRow:
+    """The next edition, to be told to the same audience. Raises NotYetSent while the last one is not told whole."""
+    if row.state != "sent":
+        raise NotYetSent(f"It is {row.state}; leave `notify` out, or try again when it is sent.")
+    return msgspec.structs.replace(row, state="sending", edition=row.edition + 1, next_part=1)
+
+
+def scheduled(row: AnnouncementRow, *, local: datetime | None, send_at: datetime) -> AnnouncementRow:
+    return msgspec.structs.replace(
+        row, state="scheduled", hold_reason=None, send_at_local=local, send_at=send_at, version=row.version + 1
+    )
+
+
+def called_back(row: AnnouncementRow) -> AnnouncementRow:
+    return msgspec.structs.replace(row, state="draft", send_at_local=None, send_at=None, version=row.version + 1)
+
+
+def withdrawn(row: AnnouncementRow, *, now: datetime) -> AnnouncementRow:
+    return msgspec.structs.replace(row, state="withdrawn", hold_reason=None, withdrawn_at=now, version=row.version + 1)
+
+
+def frozen(row: AnnouncementRow, *, recipients: int, now: datetime) -> AnnouncementRow:
+    """Once its audience is resolved. The version moves: who edits what they think is still waiting is told."""
+    if not recipients:
+        return held(row, "nobody_to_tell")
+    parts = -(-recipients // PART)
+    return msgspec.structs.replace(row, state="sending", next_part=1, parts=parts, sent_at=now, version=row.version + 1)
+
+
+def held(row: AnnouncementRow, reason: str) -> AnnouncementRow:
+    return msgspec.structs.replace(row, state="held", hold_reason=reason, version=row.version + 1)
+
+
+def after_part(row: AnnouncementRow) -> AnnouncementRow:
+    """Once the next part is told."""
+    is_last = row.next_part >= row.parts
+    return msgspec.structs.replace(row, state="sent" if is_last else "sending", next_part=row.next_part + 1)
+
+
+def is_expired(row: AnnouncementRow, *, now: datetime) -> bool:
+    return row.expires_at is not None and row.expires_at <= now
+
+
+def instant_of(local: datetime, time_zone: str) -> datetime:
+    """When the school's clock shows `local`: the first time, should it show it twice.
+
+    A time that the clock leaps over is taken as if the clock had not been put forward: half past two, where two
+    becomes three, is half past three. Nobody may ask for one, but a school may move to a zone where it is one.
+    """
+    return local.replace(tzinfo=ZoneInfo(time_zone), fold=0).astimezone(UTC)
+
+
+def require_time(local: datetime, time_zone: str, *, now: datetime) -> datetime:
+    """The instant that is meant. Raises NoSuchTime for one that is over, too far, or never shown by the clock."""
+    here = now.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
+    if abs(local - here) > FURTHEST:
+        raise _no_such_time(f"It must lie within the next {FURTHEST.days} days.")
+    instant = instant_of(local, time_zone)
+    shown = instant.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
+    if shown != local:
+        raise _no_such_time(f"The clocks are put forward over {local:%H:%M} that day; say {shown:%H:%M}.")
+    if instant <= now:
+        raise _no_such_time("It is over; leave `at` out to send it now.")
+    return instant
+
+
+def _no_such_time(detail: str) -> NoSuchTime:
+    return NoSuchTime(detail, errors=[FieldError("/at", detail)])
+
+
+def send_instant(row: AnnouncementRow, time_zone: str) -> datetime:
+    """When it goes out, by the zone that the school is in now: the wish was for what its clock shows."""
+    if row.send_at_local is not None:
+        return instant_of(row.send_at_local, time_zone)
+    assert row.send_at is not None
+    return row.send_at

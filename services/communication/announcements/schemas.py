@@ -1,0 +1,157 @@
+"""Announcements, as those who write them see them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.communication.audiences.schemas import Audience, Role
+
+State = Literal["draft", "scheduled", "held", "sending", "sent", "withdrawn"]
+HoldReason = Literal["nobody_to_tell", "expired"]
+AuthorRole = Literal["school_admin", "teacher"]
+
+Title = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")
+]
+Body = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+"""Plain text; addresses in it are for the front end to make links of."""
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+LocalTime = Annotated[datetime, msgspec.Meta(tz=False)]
+"""Without an offset: what the clock of the school shows."""
+Version = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class NewAnnouncement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: Title
+    body: Body
+    audience: Audience
+    is_urgent: bool = False
+    """May break quiet hours; the office only."""
+    pinned_until: Instant | None = None
+    """Until then it stands above the others."""
+    expires_at: Instant | None = None
+    """From then on it is no longer listed."""
+
+
+class AnnouncementChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is. Once it went out, audience and urgency stand."""
+
+    version: Version
+    title: Title | UnsetType = UNSET
+    body: Body | UnsetType = UNSET
+    audience: Audience | UnsetType = UNSET
+    is_urgent: bool | UnsetType = UNSET
+    pinned_until: Instant | UnsetType | None = UNSET
+    expires_at: Instant | UnsetType | None = UNSET
+    notify: bool = False
+    """Whether those who had it are told again; otherwise they see the new text, and nobody hears of it."""
+
+
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Version
+    at: LocalTime | None = None
+    """In the school's own time; now, when it is left out. Of a time that comes twice the first is meant."""
+
+
+class CallBackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Version
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    announcement_id: UUID
+    author_user_id: UUID
+    author_role: AuthorRole
+    title: str
+    body: str
+    audience: Audience
+    is_urgent: bool
+    state: State
+    hold_reason: HoldReason | None
+    """Why it was due and did not go out."""
+    send_at_local: datetime | None
+    """What the clock of the school shows when it goes out."""
+    send_at: datetime | None
+    pinned_until: datetime | None
+    expires_at: datetime | None
+    edition: int
+    """1 at first; one more each time that its readers were told of an edit."""
+    version: int
+    created_at: datetime
+    edited_at: datetime | None
+    """When the text was changed after it went out."""
+    sent_at: datetime | None
+    withdrawn_at: datetime | None
+
+
+class AnnouncementRow(msgspec.Struct, frozen=True, kw_only=True):
+    announcement_id: UUID
+    author_user_id: UUID
+    author_role: AuthorRole
+    author_person_id: UUID | None
+    title: str
+    body: str
+    audience: object
+    is_urgent: bool
+    state: State
+    hold_reason: HoldReason | None
+    send_at_local: datetime | None
+    send_at: datetime | None
+    pinned_until: datetime | None
+    expires_at: datetime | None
+    edition: int
+    next_part: int
+    parts: int
+    version: int
+    created_at: datetime
+    edited_at: datetime | None
+    sent_by: UUID | None
+    sent_at: datetime | None
+    withdrawn_at: datetime | None
+    traceparent: str | None
+
+    @property
+    def rules(self) -> Audience:
+        return msgspec.convert(self.audience, Audience)
+
+
+class AnnouncementSummary(msgspec.Struct, frozen=True, kw_only=True):
+    announcement_id: UUID
+    author_user_id: UUID
+    author_role: AuthorRole
+    title: str
+    state: State
+    hold_reason: HoldReason | None
+    is_urgent: bool
+    send_at: datetime | None
+    pinned_until: datetime | None
+    expires_at: datetime | None
+    sent_at: datetime | None
+    version: int
+
+
+class WrittenKey(msgspec.Struct, frozen=True):
+    """Where a page of what was written ends."""
+
+    announcement_id: UUID
+
+
+class DueAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the queue: ids only."""
+
+    school_id: UUID
+    announcement_id: UUID
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One person of a part of the audience, as the event tells of them."""
+
+    recipient_id: UUID
+    role: Role
+    student_ids: list[UUID]
+
+
+class AudienceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    audience: Audience

@@ -1,0 +1,112 @@
+"""Reading, and looking who has read."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from services.communication.announcements import queries as announcements
+from services.communication.announcements.rules import author_of, require_own
+from services.communication.announcements.schemas import AnnouncementRow
+from services.communication.audiences import queries as audience_queries
+from services.communication.audiences.rules import reach_of
+from services.communication.audiences.schemas import RecipientKey
+from services.communication.receipts import queries
+from services.communication.receipts.schemas import Receipt, Receipts, ReceivedAnnouncement
+from services.communication.roster import queries as roster
+from shared import clock
+from shared.database import Database, Reader, Tx
+from shared.identity import Caller
+from shared.problems import NotFound
+
+
+async def show(reader: Reader, caller: Caller, announcement_id: UUID, *, now: datetime) -> ReceivedAnnouncement:
+    """Raises NotFound for what is not in the caller's sight."""
+    found = await queries.one_received(
+        reader,
+        school_id=caller.school,
+        recipient_id=caller.recipient_id,
+        role=caller.role,
+        announcement_id=announcement_id,
+        now=now,
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def read(database: Database, caller: Caller, announcement_id: UUID, *, now: datetime) -> ReceivedAnnouncement:
+    """Mark as read; again changes nothing. Raises NotFound for what is not in the caller's sight."""
+    async with database.transaction(school_id=caller.school) as tx:
+        found = await show(tx, caller, announcement_id, now=now)
+        await queries.mark_read(
+            tx,
+            school_id=caller.school,
+            announcement_id=announcement_id,
+            recipient_id=caller.recipient_id,
+            edition=found.edition,
+            now=now,
+        )
+        return await show(tx, caller, announcement_id, now=now)
+
+
+async def recipients(
+    database: Database,
+    caller: Caller,
+    announcement_id: UUID,
+    *,
+    is_read: bool | None,
+    after: RecipientKey,
+    limit: int,
+    now: datetime,
+) -> list[Receipt]:
+    """The frozen audience; before it went out, whom it would come to now. Raises NotFound as `receipts`."""
+    async with database.transaction(school_id=caller.school) as tx:
+        row = await _own(tx, caller, announcement_id)
+        if row.sent_at is None:
+            return [] if is_read else await _resolved(tx, caller.school, row, after=after, limit=limit, now=now)
+        return await queries.audience_receipts(
+            tx,
+            school_id=caller.school,
+            announcement_id=announcement_id,
+            edition=row.edition,
+            is_read=is_read,
+            after=after,
+            limit=limit,
+        )
+
+
+async def _resolved(
+    tx: Tx, school_id: UUID, row: AnnouncementRow, *, after: RecipientKey, limit: int, now: datetime
+) -> list[Receipt]:
+    found = await audience_queries.recipients(
+        tx,
+        school_id=school_id,
+        author=author_of(row),
+        reach=reach_of(row.rules),
+        exclude=row.rules.exclude,
+        day=clock.school_day(now, await roster.time_zone_of(tx, school_id=school_id)),
+        after=after,
+        limit=limit,
+    )
+    return [Receipt(**msgspec.structs.asdict(each), delivered_at=None, read_at=None) for each in found]
+
+
+async def _own(reader: Reader, caller: Caller, announcement_id: UUID) -> AnnouncementRow:
+    found = await announcements.announcement(reader, school_id=caller.school, announcement_id=announcement_id)
+    return require_own(caller, found)
+
+
+async def receipts(reader: Reader, caller: Caller, announcement_id: UUID) -> Receipts:
+    """Raises NotFound unless it is the caller's to manage. All zero until it went out."""
+    row = await _own(reader, caller, announcement_id)
+    by_role = await queries.receipts(
+        reader, school_id=caller.school, announcement_id=announcement_id, edition=row.edition
+    )
+    return Receipts(
+        edition=row.edition,
+        recipients=sum(each.recipients for each in by_role),
+        delivered=sum(each.delivered for each in by_role),
+        read=sum(each.read for each in by_role),
+        by_role=by_role,
+    )
