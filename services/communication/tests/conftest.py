@@ -6,6 +6,7 @@ import pytest
 from services.communication.app import create_app
 from services.communication.files.store import FileStore
 from services.communication.settings import Settings
+from services.communication.tests.announcing import Board
 from services.communication.tests.factories import School
 from services.communication.tests.files import FileSchool
 from services.communication.worker import create_worker
@@ -68,3 +69,8 @@ def files(client: httpx.AsyncClient, tokens: Tokens) -> FileSchool:
 async def database(settings: Settings) -> AsyncGenerator[Database]:
     async with Database(settings) as database:
         yield database
+
+
+@pytest.fixture
+def board(school: School, stack: Stack) -> Board:
+    return Board(school, stack)

@@ -10,6 +10,7 @@ import msgspec
 from shared import clock
 from shared.bus import Outcome
 from shared.contracts.academic import (
+    AttendanceDayChanged,
     ClassChanged,
     ClassMember,
     GuardianChanged,
@@ -17,6 +18,7 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.auth import MembershipChanged
 from shared.contracts.school import SchoolChanged
 from shared.identity import Role
 from shared.ids import new_id
@@ -70,12 +72,13 @@ class School:
         family_name: str = "Lovelace",
         *,
         student_id: UUID | None = None,
+        grade: str | None = None,
         is_active: bool = True,
         version: int = 1,
     ) -> UUID:
         student_id = student_id or new_id()
         event = StudentChanged(
-            student_id=student_id, given_name=given_name, family_name=family_name, is_active=is_active
+            student_id=student_id, given_name=given_name, family_name=family_name, grade=grade, is_active=is_active
         )
         await self.hear(event, version=version)
         return student_id
@@ -134,6 +137,34 @@ class School:
         event = ClassChanged(class_id=class_id, title="Maths 1", is_active=is_active, members=list(members))
         await self.hear(event, version=version)
         return class_id
+
+    async def admin(
+        self,
+        *,
+        user_id: UUID | None = None,
+        membership_id: UUID | None = None,
+        is_active: bool = True,
+        version: int = 1,
+    ) -> UUID:
+        """The login of one who runs the school."""
+        user_id = user_id or new_id()
+        event = MembershipChanged(
+            membership_id=membership_id or new_id(), user_id=user_id, role=Role.SCHOOL_ADMIN, is_active=is_active
+        )
+        await self.hear(event, version=version)
+        return user_id
+
+    async def attendance(self, student_id: UUID, status: Any, *, day: date | None = None, version: int = 1) -> None:
+        event = AttendanceDayChanged(
+            student_id=student_id,
+            day=day or self.today,
+            status=status,
+            is_unexplained_absence=False,
+            lessons=[],
+            changed_at=clock.now(),
+            changed_by=new_id(),
+        )
+        await self.hear(event, version=version)
 
     async def ask(
         self, class_id: UUID, *, role: str = Role.SCHOOL_ADMIN, person_id: UUID | None = None, query: str = ""
