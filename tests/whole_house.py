@@ -15,6 +15,7 @@ import pytest
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.auth.kit import Kit
+from services.communication.announcements.sending import send_due
 from services.communication.files.store import FileStore
 from services.communication.tests.files import pdf
 from services.notification.alerts.actions import release_due
@@ -264,6 +265,8 @@ class FilledSchool:
         await self._carry()
         await self._alerts()
         await self._files()
+        await self._announcements()
+        await self._carry()
         await self._remember()
         return self
 
@@ -489,6 +492,36 @@ class FilledSchool:
             self.ids["file_id"] = made["file"]["id"]
         await self.ask("communication", "POST", f"/files/{self.ids['ready_file_id']}/complete")
 
+    async def _announcements(self) -> None:
+        """Two to everybody, sent and read; and one for each operation that is for what was not sent yet."""
+        include = [{"kind": "role", "role": role} for role in ("guardian", "student", "staff")]
+        own = [{"kind": "class", "class_id": self.ids["class_id"], "who": ["guardian", "student", "teacher"]}]
+        await self._announced("Term", include)
+        await self._announced("Trip", own, Role.TEACHER)
+        await self._announced("Own trip", own, Role.TEACHER)
+        self.ids["announcement_id"] = await self._announced("Snow", include)
+        for role in (Role.GUARDIAN, Role.STUDENT, Role.TEACHER):
+            await self.ask("communication", "POST", f"/announcements/{self.ids['announcement_id']}/read", role)
+        self.ids["exclude"] = self.ids["other_student_id"]
+        for name in ("edit_announcement", "send_announcement", "call_back_announcement", "withdraw_announcement"):
+            self.ids[f"{name}.announcement_id"] = (await self._written(name, include))["announcement_id"]
+        waiting = f"/announcements/{self.ids['call_back_announcement.announcement_id']}/send"
+        at = f"{self.today + timedelta(days=30)}T12:00:00"
+        await self.ask("communication", "POST", waiting, json={"version": 1, "at": at})
+
+    async def _written(self, told: str, include: Any, role: str = Role.SCHOOL_ADMIN) -> dict[str, Any]:
+        text = {"title": f"{told} {self.mark}", "body": f"Body {self.mark}"}
+        body = {**text, "audience": {"include": include}}
+        return await self.ask("communication", "POST", "/announcements", role, json=body)
+
+    async def _announced(self, told: str, include: Any, role: str = Role.SCHOOL_ADMIN) -> str:
+        made = await self._written(told, include, role)
+        path = f"/announcements/{made['announcement_id']}/send"
+        await self.ask("communication", "POST", path, role, json={"version": made["version"]})
+        while await send_due(self.house.services["communication"].worker.database):
+            pass
+        return made["announcement_id"]
+
     async def _remember(self) -> None:
         headers = self.house.tokens.headers(Role.PLATFORM_ADMIN) | {"Content-Type": "application/zip"}
         for _ in range(2):
@@ -502,6 +535,8 @@ class FilledSchool:
         """What honest requests are made of: ids by the name of the field, and what single operations need besides."""
         person, day = self.ids["other_student_id"], self.today + timedelta(days=1)
         session = {"kind": "grading_period", "starts_on": str(day), "ends_on": str(day + timedelta(days=5))}
+        tomorrow = f"{day}T12:00:00Z"
+        until = {"pinned_until": tomorrow, "expires_at": tomorrow}
         own: dict[str, dict[str, Any]] = {
             "enrol": {"role": "teacher"},
             "add_academic_session": session,
@@ -513,6 +548,9 @@ class FilledSchool:
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
             "save_notification_policy": {"at_least_daily": []},
+            "send_announcement": {"at": None},
+            "add_announcement": until,
+            "edit_announcement": until,
         }
         told = {f"{operation}.{name}": value for operation, each in own.items() for name, value in each.items()}
         return {**self.ids, **told}

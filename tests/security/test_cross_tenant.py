@@ -32,6 +32,7 @@ FILLED = frozenset(
         *(f"notification.{table}" for table in ("preference", "mail_hours", "notification_policy", "absence_report")),
         *(f"notification.{table}" for table in ("digest", "digest_item")),
         *("auth.invite", "auth.membership", "auth.outbox", "communication.student", "communication.guardian"),
+        *("communication.announcement", "communication.announcement_recipient", "communication.outbox"),
     }
 )
 """In these at least, the school that is attacked must have rows."""

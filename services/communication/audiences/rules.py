@@ -100,13 +100,16 @@ def class_ids(audience: Audience) -> Iterator[tuple[str, UUID]]:
 
 
 def person_ids(audience: Audience) -> Iterator[tuple[str, UUID]]:
+    """Each person that is named, to be written to or to be left out, with where."""
     for number, rule in enumerate(audience.include):
         if isinstance(rule, PersonRule):
             yield f"/audience/include/{number}/person_id", rule.person_id
+    for number, person_id in enumerate(audience.exclude):
+        yield f"/audience/exclude/{number}", person_id
 
 
 def persons_only(audience: Audience) -> Reach:
-    """The single persons that are named, to see whether they can be written to at all."""
+    """The single persons that are named, to see whether the author can write to them at all."""
     return Reach(person_ids=frozenset(person_id for _, person_id in person_ids(audience)))
 
 
