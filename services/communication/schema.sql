@@ -2,6 +2,70 @@
 
 CREATE SCHEMA communication;
 
+CREATE TABLE communication.announcement (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    author_user_id uuid NOT NULL,
+    author_role text NOT NULL,
+    author_person_id uuid,
+    title text NOT NULL,
+    body text NOT NULL,
+    audience jsonb NOT NULL,
+    is_urgent boolean NOT NULL,
+    state text NOT NULL,
+    hold_reason text,
+    send_at_local timestamp without time zone,
+    send_at timestamp with time zone,
+    pinned_until timestamp with time zone,
+    expires_at timestamp with time zone,
+    edition integer DEFAULT 1 NOT NULL,
+    next_part integer DEFAULT 1 NOT NULL,
+    parts integer DEFAULT 0 NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    edited_at timestamp with time zone,
+    sent_by uuid,
+    sent_at timestamp with time zone,
+    withdrawn_at timestamp with time zone,
+    traceparent text,
+    CONSTRAINT announcement_author_role_check CHECK ((author_role = ANY (ARRAY['school_admin'::text, 'teacher'::text]))),
+    CONSTRAINT announcement_body_check CHECK ((length(body) <= 10000)),
+    CONSTRAINT announcement_check CHECK (((author_role = 'teacher'::text) = (author_person_id IS NOT NULL))),
+    CONSTRAINT announcement_check1 CHECK (((state = 'held'::text) = (hold_reason IS NOT NULL))),
+    CONSTRAINT announcement_check2 CHECK (((state <> 'scheduled'::text) OR ((send_at IS NOT NULL) AND (sent_by IS NOT NULL)))),
+    CONSTRAINT announcement_check3 CHECK (((state = ANY (ARRAY['sending'::text, 'sent'::text])) <= (sent_at IS NOT NULL))),
+    CONSTRAINT announcement_check4 CHECK (((state = 'withdrawn'::text) = (withdrawn_at IS NOT NULL))),
+    CONSTRAINT announcement_edition_check CHECK ((edition >= 1)),
+    CONSTRAINT announcement_hold_reason_check CHECK ((hold_reason = ANY (ARRAY['nobody_to_tell'::text, 'expired'::text]))),
+    CONSTRAINT announcement_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'held'::text, 'sending'::text, 'sent'::text, 'withdrawn'::text]))),
+    CONSTRAINT announcement_title_check CHECK ((length(title) <= 200))
+);
+
+ALTER TABLE ONLY communication.announcement FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE communication.announcement_due (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE communication.announcement_recipient (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    role text NOT NULL,
+    student_ids uuid[] NOT NULL,
+    part integer NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    delivered_edition integer DEFAULT 0 NOT NULL,
+    delivered_at timestamp with time zone,
+    read_edition integer DEFAULT 0 NOT NULL,
+    read_at timestamp with time zone,
+    CONSTRAINT announcement_recipient_role_check CHECK ((role = ANY (ARRAY['school_admin'::text, 'teacher'::text, 'guardian'::text, 'student'::text])))
+);
+
+ALTER TABLE ONLY communication.announcement_recipient FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE communication.bucket_sweep (
     is_only boolean DEFAULT true NOT NULL,
     "position" text NOT NULL,
@@ -91,7 +155,8 @@ CREATE TABLE communication.guardian_link (
     starts_on date,
     ends_on date,
     is_active boolean NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    may_see boolean
 );
 
 ALTER TABLE ONLY communication.guardian_link FORCE ROW LEVEL SECURITY;
@@ -116,6 +181,27 @@ CREATE TABLE communication.inbox (
     type text NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
+
+CREATE TABLE communication.latest_attendance (
+    school_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    day date NOT NULL,
+    status text NOT NULL,
+    version bigint NOT NULL
+);
+
+ALTER TABLE ONLY communication.latest_attendance FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE communication.membership (
+    school_id uuid NOT NULL,
+    membership_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL
+);
+
+ALTER TABLE ONLY communication.membership FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE communication.object_removal (
     object_key text NOT NULL,
@@ -163,7 +249,8 @@ CREATE TABLE communication.student (
     given_name text NOT NULL,
     family_name text NOT NULL,
     is_active boolean NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    grade text
 );
 
 ALTER TABLE ONLY communication.student FORCE ROW LEVEL SECURITY;
@@ -178,6 +265,15 @@ CREATE TABLE communication.teacher (
 );
 
 ALTER TABLE ONLY communication.teacher FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY communication.announcement_due
+    ADD CONSTRAINT announcement_due_pkey PRIMARY KEY (school_id, announcement_id);
+
+ALTER TABLE ONLY communication.announcement
+    ADD CONSTRAINT announcement_pkey PRIMARY KEY (school_id, announcement_id);
+
+ALTER TABLE ONLY communication.announcement_recipient
+    ADD CONSTRAINT announcement_recipient_pkey PRIMARY KEY (school_id, announcement_id, recipient_id);
 
 ALTER TABLE ONLY communication.bucket_sweep
     ADD CONSTRAINT bucket_sweep_pkey PRIMARY KEY (is_only);
@@ -209,6 +305,12 @@ ALTER TABLE ONLY communication.idempotency
 ALTER TABLE ONLY communication.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id);
 
+ALTER TABLE ONLY communication.latest_attendance
+    ADD CONSTRAINT latest_attendance_pkey PRIMARY KEY (school_id, student_id);
+
+ALTER TABLE ONLY communication.membership
+    ADD CONSTRAINT membership_pkey PRIMARY KEY (school_id, membership_id);
+
 ALTER TABLE ONLY communication.object_removal
     ADD CONSTRAINT object_removal_pkey PRIMARY KEY (object_key);
 
@@ -230,11 +332,23 @@ ALTER TABLE ONLY communication.student
 ALTER TABLE ONLY communication.teacher
     ADD CONSTRAINT teacher_pkey PRIMARY KEY (school_id, teacher_id);
 
+CREATE INDEX announcement_author ON communication.announcement USING btree (school_id, author_user_id, author_role, announcement_id);
+
+CREATE INDEX announcement_due_at ON communication.announcement_due USING btree (due_at);
+
+CREATE INDEX announcement_recipient_list ON communication.announcement_recipient USING btree (school_id, recipient_id, sent_at, announcement_id);
+
+CREATE INDEX announcement_recipient_part ON communication.announcement_recipient USING btree (school_id, announcement_id, part, recipient_id);
+
+CREATE INDEX class_member_person ON communication.class_member USING btree (school_id, person_id, role);
+
 CREATE INDEX file_due_at ON communication.file_due USING btree (due_at, school_id, file_id);
 
 CREATE INDEX file_uploader ON communication.file USING btree (school_id, uploader_id, file_id);
 
 CREATE INDEX file_use_user ON communication.file_use USING btree (school_id, used_by_kind, used_by_id, "position");
+
+CREATE INDEX guardian_link_guardian ON communication.guardian_link USING btree (school_id, guardian_id, student_id);
 
 CREATE INDEX guardian_link_student ON communication.guardian_link USING btree (school_id, student_id, guardian_id);
 
@@ -248,11 +362,18 @@ CREATE INDEX outbox_published ON communication.outbox USING btree (published_at)
 
 CREATE INDEX outbox_unpublished ON communication.outbox USING btree (created_at) WHERE (published_at IS NULL);
 
+ALTER TABLE ONLY communication.announcement_recipient
+    ADD CONSTRAINT announcement_recipient_school_id_announcement_id_fkey FOREIGN KEY (school_id, announcement_id) REFERENCES communication.announcement(school_id, announcement_id);
+
 ALTER TABLE ONLY communication.class_member
     ADD CONSTRAINT class_member_school_id_class_id_fkey FOREIGN KEY (school_id, class_id) REFERENCES communication.school_class(school_id, class_id);
 
 ALTER TABLE ONLY communication.file_use
     ADD CONSTRAINT file_use_school_id_file_id_fkey FOREIGN KEY (school_id, file_id) REFERENCES communication.file(school_id, file_id);
+
+ALTER TABLE communication.announcement ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE communication.announcement_recipient ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.class_member ENABLE ROW LEVEL SECURITY;
 
@@ -269,6 +390,9 @@ ALTER TABLE communication.guardian_link ENABLE ROW LEVEL SECURITY;
 ALTER TABLE communication.idempotency ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY over ON communication.idempotency FOR DELETE USING ((expires_at < now()));
+ALTER TABLE communication.latest_attendance ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE communication.membership ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.school ENABLE ROW LEVEL SECURITY;
 
@@ -277,6 +401,10 @@ ALTER TABLE communication.school_class ENABLE ROW LEVEL SECURITY;
 ALTER TABLE communication.student ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.teacher ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant ON communication.announcement USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON communication.announcement_recipient USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.class_member USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -291,6 +419,9 @@ CREATE POLICY tenant ON communication.guardian USING ((school_id = ( SELECT (NUL
 CREATE POLICY tenant ON communication.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+CREATE POLICY tenant ON communication.latest_attendance USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON communication.membership USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -301,6 +432,20 @@ CREATE POLICY tenant ON communication.student USING ((school_id = ( SELECT (NULL
 CREATE POLICY tenant ON communication.teacher USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 GRANT USAGE ON SCHEMA communication TO communication_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE communication.announcement TO communication_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.announcement_due TO communication_app;
+
+GRANT SELECT,INSERT ON TABLE communication.announcement_recipient TO communication_app;
+
+GRANT UPDATE(delivered_edition) ON TABLE communication.announcement_recipient TO communication_app;
+
+GRANT UPDATE(delivered_at) ON TABLE communication.announcement_recipient TO communication_app;
+
+GRANT UPDATE(read_edition) ON TABLE communication.announcement_recipient TO communication_app;
+
+GRANT UPDATE(read_at) ON TABLE communication.announcement_recipient TO communication_app;
 
 GRANT SELECT,UPDATE ON TABLE communication.bucket_sweep TO communication_app;
 
@@ -335,6 +480,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE communication.guardian_link TO communication
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.idempotency TO communication_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE communication.inbox TO communication_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE communication.latest_attendance TO communication_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE communication.membership TO communication_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE communication.object_removal TO communication_app;
 

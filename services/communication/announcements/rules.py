@@ -135,6 +135,8 @@ def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -
             raise AudienceFrozen("Change its text, or withdraw it and write a new one.")
         if (after.title, after.body) != (row.title, row.body):
             after = msgspec.structs.replace(after, edited_at=now)
+    if change.notify and is_expired(after, now=now):
+        raise NotYetSent("It has expired; move `expires_at` as well.")
     return told_again(after) if change.notify else after
 
 

@@ -139,6 +139,15 @@ def test_only_what_was_told_whole_is_told_again(state: str) -> None:
         rules.edited(row(state, sent_at=NOW), AnnouncementChange(version=1, title="Ice", notify=True), now=NOW)
 
 
+def test_nobody_is_told_of_what_has_expired_unless_it_is_kept_longer() -> None:
+    over = row("sent", sent_at=NOW, expires_at=NOW)
+    kept = AnnouncementChange(version=1, expires_at=NOW + timedelta(days=1), notify=True)
+
+    with pytest.raises(rules.NotYetSent):
+        rules.edited(over, AnnouncementChange(version=1, title="Ice", notify=True), now=NOW)
+    assert rules.edited(over, kept, now=NOW).edition == 2
+
+
 @pytest.mark.parametrize("state", ["sending", "sent"])
 @pytest.mark.parametrize(
     "change",
