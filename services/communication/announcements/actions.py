@@ -14,7 +14,6 @@ from services.communication.announcements.schemas import (
     SendRequest,
 )
 from services.communication.audiences import actions as audiences
-from services.communication.audiences.rules import NobodyToTell
 from services.communication.audiences.schemas import Audience, Author, Preview
 from services.communication.roster import queries as roster
 from shared import clock, telemetry
@@ -102,7 +101,8 @@ async def send(
         send_at = now if request.at is None else rules.require_time(request.at, zone, now=now)
         rules.require_kept_until(row, send_at)
         if request.at is None:
-            await _require_somebody(tx, caller.school, row, now=now)
+            day = clock.school_day(now, zone)
+            await audiences.require_somebody(tx, caller.school, rules.author_of(row), row.rules, day=day)
         after = msgspec.structs.replace(
             rules.scheduled(row, local=request.at, send_at=send_at),
             sent_by=caller.user_id,
@@ -171,13 +171,6 @@ async def _require(
     if before is None or before.rules != after.rules:
         day = await _today(tx, school_id, now)
         await audiences.require(tx, school_id, author, after.rules, day=day)
-
-
-async def _require_somebody(tx: Tx, school_id: UUID, row: AnnouncementRow, *, now: datetime) -> None:
-    day = await _today(tx, school_id, now)
-    found = await audiences.preview(tx, school_id, rules.author_of(row), row.rules, day=day)
-    if not found.recipients:
-        raise NobodyToTell("Look at its audience; nobody would have been told.")
 
 
 async def _today(tx: Tx, school_id: UUID, now: datetime) -> date:

@@ -42,3 +42,12 @@ async def preview(tx: Tx, school_id: UUID, author: Author, audience: Audience, *
         limit=SHOWN,
     )
     return Preview(recipients=sum(each.recipients for each in by_role), by_role=by_role, first=first)
+
+
+async def require_somebody(tx: Tx, school_id: UUID, author: Author, audience: Audience, *, day: date) -> None:
+    """Raises NobodyToTell."""
+    reach = rules.reach_of(audience)
+    if not await queries.reaches_somebody(
+        tx, school_id=school_id, author=author, reach=reach, exclude=audience.exclude, day=day
+    ):
+        raise rules.NobodyToTell("Look at its audience; nobody would have been told.")

@@ -155,6 +155,25 @@ async def counts(
     return await tx.all(RoleCount, COUNTS, school_id=school_id, **parameters(author, reach, exclude=exclude, day=day))
 
 
+# Ends with the first who is found.
+REACHES_SOMEBODY: LiteralString = (
+    "WITH "
+    + AUDIENCE
+    + """
+SELECT EXISTS (SELECT FROM recipient)
+"""
+)
+
+
+async def reaches_somebody(
+    tx: Tx, *, school_id: UUID, author: Author, reach: Reach, exclude: list[UUID], day: date
+) -> bool:
+    found = await tx.value(
+        bool, REACHES_SOMEBODY, school_id=school_id, **parameters(author, reach, exclude=exclude, day=day)
+    )
+    return bool(found)
+
+
 RECIPIENTS: LiteralString = (
     "WITH "
     + AUDIENCE
