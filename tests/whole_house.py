@@ -503,6 +503,7 @@ class FilledSchool:
         for role in (Role.GUARDIAN, Role.STUDENT, Role.TEACHER):
             await self.ask("communication", "POST", f"/announcements/{self.ids['announcement_id']}/read", role)
         self.ids["exclude"] = self.ids["other_student_id"]
+        self.ids["file_ids"] = self.ids["show_announcement_file.file_id"] = self.ids["ready_file_id"]
         for name in ("edit_announcement", "send_announcement", "call_back_announcement", "withdraw_announcement"):
             self.ids[f"{name}.announcement_id"] = (await self._written(name, include))["announcement_id"]
         waiting = f"/announcements/{self.ids['call_back_announcement.announcement_id']}/send"
@@ -510,7 +511,8 @@ class FilledSchool:
         await self.ask("communication", "POST", waiting, json={"version": 1, "at": at})
 
     async def _written(self, told: str, include: Any, role: str = Role.SCHOOL_ADMIN) -> dict[str, Any]:
-        text = {"title": f"{told} {self.mark}", "body": f"Body {self.mark}"}
+        files = [self.ids["ready_file_id"]] if role == Role.SCHOOL_ADMIN else []
+        text = {"title": f"{told} {self.mark}", "body": f"Body {self.mark}", "file_ids": files}
         body = {**text, "audience": {"include": include}}
         return await self.ask("communication", "POST", "/announcements", role, json=body)
 

@@ -4,21 +4,24 @@ from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
+from msgspec import UnsetType
 
-from services.communication.announcements import queries, rules
+from services.communication.announcements import attachments, queries, rules
 from services.communication.announcements.schemas import (
     Announcement,
     AnnouncementChange,
     AnnouncementRow,
+    Attachment,
     NewAnnouncement,
     SendRequest,
 )
 from services.communication.audiences import actions as audiences
 from services.communication.audiences.schemas import Audience, Author, Preview
 from services.communication.roster import queries as roster
+from services.communication.settings import Settings
 from shared import clock, telemetry
 from shared.contracts.communication import AnnouncementWithdrawn
-from shared.database import Database, Tx
+from shared.database import Database, Reader, Tx
 from shared.identity import Caller, Role
 from shared.ids import new_id
 from shared.outbox import publish
@@ -37,8 +40,10 @@ async def preview(database: Database, caller: Caller, audience: Audience) -> Pre
         return await audiences.preview(tx, caller.school, author_of(caller), audience, day=day)
 
 
-async def add(database: Database, caller: Caller, new: NewAnnouncement, *, now: datetime) -> Announcement:
-    """A draft. Raises OutsideYourClasses, UnknownInAudience, OfficeOnly, NoSuchEnd."""
+async def add(
+    database: Database, settings: Settings, caller: Caller, new: NewAnnouncement, *, now: datetime
+) -> Announcement:
+    """A draft. Raises OutsideYourClasses, UnknownInAudience, OfficeOnly, NoSuchEnd, UnknownFile, FileNotReady."""
     author = author_of(caller)
     row = AnnouncementRow(
         announcement_id=new_id(),
@@ -69,11 +74,17 @@ async def add(database: Database, caller: Caller, new: NewAnnouncement, *, now: 
     async with database.transaction(school_id=caller.school) as tx:
         await _require(tx, caller.school, None, row, now=now)
         await queries.add_announcement(tx, school_id=caller.school, row=row)
-    return shown(row)
+        return shown(row, await attachments.hang(tx, settings, caller, row.announcement_id, new.file_ids))
 
 
 async def edit(
-    database: Database, caller: Caller, announcement_id: UUID, change: AnnouncementChange, *, now: datetime
+    database: Database,
+    settings: Settings,
+    caller: Caller,
+    announcement_id: UUID,
+    change: AnnouncementChange,
+    *,
+    now: datetime,
 ) -> Announcement:
     """Raises NotFound, StaleAnnouncement, what `rules.edited` raises, and what adding raises."""
     async with database.transaction(school_id=caller.school) as tx:
@@ -84,7 +95,9 @@ async def edit(
             after = msgspec.structs.replace(after, sent_by=caller.user_id, traceparent=telemetry.traceparent())
             await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=now)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
-    return shown(after)
+        if not isinstance(change.file_ids, UnsetType):
+            await attachments.hang(tx, settings, caller, announcement_id, change.file_ids)
+        return await _shown(tx, caller.school, after)
 
 
 async def send(
@@ -110,7 +123,7 @@ async def send(
         )
         await queries.save_announcement(tx, school_id=caller.school, row=after)
         await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=send_at)
-    return shown(after)
+        return await _shown(tx, caller.school, after)
 
 
 async def call_back(database: Database, caller: Caller, announcement_id: UUID, *, version: int) -> Announcement:
@@ -121,7 +134,7 @@ async def call_back(database: Database, caller: Caller, announcement_id: UUID, *
         after = rules.called_back(row)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
         await queries.forget_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
-    return shown(after)
+        return await _shown(tx, caller.school, after)
 
 
 async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *, now: datetime) -> Announcement:
@@ -129,14 +142,14 @@ async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *,
     async with database.transaction(school_id=caller.school) as tx:
         row = await _locked(tx, caller, announcement_id, version=None)
         if row.state == "withdrawn":
-            return shown(row)
+            return await _shown(tx, caller.school, row)
         after = rules.withdrawn(row, now=now)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
         await queries.forget_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
         if row.state in rules.GONE_OUT:
             event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=now)
             await publish(tx, event, school_id=caller.school, subject=str(announcement_id), version=after.version)
-    return shown(after)
+        return await _shown(tx, caller.school, after)
 
 
 async def reschedule(tx: Tx, school_id: UUID, time_zone: str) -> None:
@@ -177,8 +190,17 @@ async def _today(tx: Tx, school_id: UUID, now: datetime) -> date:
     return clock.school_day(now, await roster.time_zone_of(tx, school_id=school_id))
 
 
-def shown(row: AnnouncementRow) -> Announcement:
-    return Announcement(
-        **{name: getattr(row, name) for name in Announcement.__struct_fields__ if name != "audience"},
-        audience=row.rules,
-    )
+async def show(reader: Reader, caller: Caller, announcement_id: UUID) -> Announcement:
+    """Raises NotFound unless it is the caller's to manage."""
+    found = await queries.announcement(reader, school_id=caller.school, announcement_id=announcement_id)
+    return await _shown(reader, caller.school, rules.require_own(caller, found))
+
+
+async def _shown(reader: Reader, school_id: UUID, row: AnnouncementRow) -> Announcement:
+    files = await attachments.hanging(reader, school_id, [row.announcement_id])
+    return shown(row, files.get(row.announcement_id, []))
+
+
+def shown(row: AnnouncementRow, files: list[Attachment]) -> Announcement:
+    own = {name: getattr(row, name) for name in Announcement.__struct_fields__ if name not in {"audience", "files"}}
+    return Announcement(**own, audience=row.rules, files=files)

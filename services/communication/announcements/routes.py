@@ -18,7 +18,6 @@ from services.communication.announcements.rules import (
     OfficeOnly,
     StaleAnnouncement,
     Withdrawn,
-    require_own,
 )
 from services.communication.announcements.schemas import (
     Announcement,
@@ -33,6 +32,8 @@ from services.communication.announcements.schemas import (
 )
 from services.communication.audiences.rules import NobodyToTell, OutsideYourClasses, UnknownInAudience
 from services.communication.audiences.schemas import Preview
+from services.communication.files.rules import FileNotReady, UnknownFile
+from services.communication.settings import Settings
 from shared import clock
 from shared.database import Database
 from shared.identity import Caller, Role
@@ -50,13 +51,24 @@ OfState = Annotated[State | None, QueryParameter(name="state", description="Only
     summary="Write an announcement: a draft that nobody sees until it is sent.",
     opt={
         "permission": WRITE,
-        "problems": (Forbidden, OutsideYourClasses, OfficeOnly, UnknownInAudience, NoSuchEnd),
+        "problems": (
+            Forbidden,
+            OutsideYourClasses,
+            OfficeOnly,
+            UnknownInAudience,
+            NoSuchEnd,
+            UnknownFile,
+            FileNotReady,
+        ),
     },
 )
 async def add_announcement(
-    data: JSONBody[NewAnnouncement], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    data: JSONBody[NewAnnouncement],
+    database: NamedDependency[Database],
+    settings: NamedDependency[Settings],
+    caller: NamedDependency[Caller],
 ) -> Announcement:
-    return await actions.add(database, caller, data, now=clock.now())
+    return await actions.add(database, settings, caller, data, now=clock.now())
 
 
 @post(
@@ -112,9 +124,7 @@ async def list_written_announcements(
 async def show_written_announcement(
     announcement_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
 ) -> Announcement:
-    reader = database.reader(school_id=caller.school)
-    found = await queries.announcement(reader, school_id=caller.school, announcement_id=announcement_id)
-    return actions.shown(require_own(caller, found))
+    return await actions.show(database.reader(school_id=caller.school), caller, announcement_id)
 
 
 @patch(
@@ -134,6 +144,8 @@ async def show_written_announcement(
             OfficeOnly,
             UnknownInAudience,
             NoSuchEnd,
+            UnknownFile,
+            FileNotReady,
         ),
     },
 )
@@ -141,9 +153,10 @@ async def edit_announcement(
     announcement_id: FromPath[UUID],
     data: JSONBody[AnnouncementChange],
     database: NamedDependency[Database],
+    settings: NamedDependency[Settings],
     caller: NamedDependency[Caller],
 ) -> Announcement:
-    return await actions.edit(database, caller, announcement_id, data, now=clock.now())
+    return await actions.edit(database, settings, caller, announcement_id, data, now=clock.now())
 
 
 @post(

@@ -78,10 +78,15 @@ def author_of(row: AnnouncementRow) -> Author:
 
 def require_own(caller: Caller, row: AnnouncementRow | None) -> AnnouncementRow:
     """Raises NotFound unless the caller may manage it: the office all of the school, a teacher what they wrote."""
-    is_own = row is not None and (row.author_user_id, row.author_role) == (caller.user_id, caller.role)
-    if row is None or not (is_own or caller.role == Role.SCHOOL_ADMIN):
+    if row is None or not is_own(caller, row):
         raise NotFound
     return row
+
+
+def is_own(caller: Caller, row: AnnouncementRow | None) -> bool:
+    if row is None or caller.role == Role.SCHOOL_ADMIN:
+        return row is not None
+    return (row.author_user_id, row.author_role) == (caller.user_id, caller.role)
 
 
 def require_version(row: AnnouncementRow, version: int) -> None:
@@ -125,7 +130,7 @@ def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -
     wanted = {
         name: value
         for name, value in msgspec.structs.asdict(change).items()
-        if value is not UNSET and name not in {"version", "notify", "audience"}
+        if value is not UNSET and name not in {"version", "notify", "audience", "file_ids"}
     }
     if isinstance(change.audience, Audience):
         wanted["audience"] = msgspec.to_builtins(change.audience)
@@ -133,7 +138,7 @@ def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -
     if row.state in GONE_OUT:
         if (after.rules, after.is_urgent) != (row.rules, row.is_urgent):
             raise AudienceFrozen("Change its text, or withdraw it and write a new one.")
-        if (after.title, after.body) != (row.title, row.body):
+        if (after.title, after.body) != (row.title, row.body) or change.file_ids is not UNSET:
             after = msgspec.structs.replace(after, edited_at=now)
     if change.notify and is_expired(after, now=now):
         raise NotYetSent("It has expired; move `expires_at` as well.")

@@ -24,6 +24,16 @@ LocalTime = Annotated[datetime, msgspec.Meta(tz=False)]
 Version = Annotated[int, msgspec.Meta(ge=1)]
 
 
+FileIds = Annotated[list[UUID], msgspec.Meta(max_length=10)]
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    file_id: UUID
+    name: str
+    media_type: str
+    size_bytes: int
+
+
 class NewAnnouncement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: Title
     body: Body
@@ -34,6 +44,8 @@ class NewAnnouncement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Until then it stands above the others."""
     expires_at: Instant | None = None
     """From then on it is no longer listed."""
+    file_ids: FileIds = []
+    """Files that are uploaded and ready, in the order in which they hang on it."""
 
 
 class AnnouncementChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +58,7 @@ class AnnouncementChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     is_urgent: bool | UnsetType = UNSET
     pinned_until: Instant | UnsetType | None = UNSET
     expires_at: Instant | UnsetType | None = UNSET
+    file_ids: FileIds | UnsetType = UNSET
     notify: bool = False
     """Whether those who had it are told again; otherwise they see the new text, and nobody hears of it."""
 
@@ -84,6 +97,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """When the text was changed after it went out."""
     sent_at: datetime | None
     withdrawn_at: datetime | None
+    files: list[Attachment]
 
 
 class AnnouncementRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,19 +1,25 @@
 """Reading, and looking who has read."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from services.communication.announcements import attachments
 from services.communication.announcements import queries as announcements
-from services.communication.announcements.rules import author_of, require_own
+from services.communication.announcements.rules import author_of, is_own, require_own
 from services.communication.announcements.schemas import AnnouncementRow
 from services.communication.audiences import queries as audience_queries
 from services.communication.audiences.rules import reach_of
 from services.communication.audiences.schemas import RecipientKey
+from services.communication.files import actions as files
+from services.communication.files.schemas import Download
+from services.communication.files.store import FileStore
 from services.communication.receipts import queries
 from services.communication.receipts.schemas import Receipt, Receipts, ReceivedAnnouncement
 from services.communication.roster import queries as roster
+from services.communication.settings import Settings
 from shared import clock
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller
@@ -32,7 +38,35 @@ async def show(reader: Reader, caller: Caller, announcement_id: UUID, *, now: da
     )
     if found is None:
         raise NotFound
-    return found
+    return (await with_files(reader, caller, [found]))[0]
+
+
+async def with_files(
+    reader: Reader, caller: Caller, received: Sequence[ReceivedAnnouncement]
+) -> list[ReceivedAnnouncement]:
+    of = await attachments.hanging(reader, caller.school, [each.announcement_id for each in received])
+    return [msgspec.structs.replace(each, files=of.get(each.announcement_id, [])) for each in received]
+
+
+async def show_file(
+    database: Database,
+    store: FileStore,
+    settings: Settings,
+    caller: Caller,
+    announcement_id: UUID,
+    file_id: UUID,
+    *,
+    now: datetime,
+) -> Download:
+    """A URL of a file that hangs on it, for who has received it and who manages it. Raises NotFound."""
+    reader = database.reader(school_id=caller.school)
+    found = await announcements.announcement(reader, school_id=caller.school, announcement_id=announcement_id)
+    if not is_own(caller, found):
+        await show(reader, caller, announcement_id, now=now)
+    hanging = await attachments.hanging(reader, caller.school, [announcement_id])
+    if file_id not in {each.file_id for each in hanging.get(announcement_id, [])}:
+        raise NotFound
+    return await files.download_url(reader, store, settings, caller.school, file_id)
 
 
 async def read(database: Database, caller: Caller, announcement_id: UUID, *, now: datetime) -> ReceivedAnnouncement:

@@ -9,8 +9,12 @@ from litestar.params import FromPath, QueryParameter
 
 from services.communication.audiences.actions import FIRST
 from services.communication.audiences.schemas import RecipientKey
+from services.communication.files.rules import FileNotReady
+from services.communication.files.schemas import Download
+from services.communication.files.store import FileStore
 from services.communication.receipts import actions, queries
 from services.communication.receipts.schemas import ReadState, Receipt, Receipts, ReceivedAnnouncement, ReceivedKey
+from services.communication.settings import Settings
 from shared import clock
 from shared.database import Database
 from shared.identity import Caller
@@ -38,8 +42,9 @@ async def list_announcements(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ReceivedAnnouncement]:
+    reader = database.reader(school_id=caller.school)
     found = await queries.received(
-        database.reader(school_id=caller.school),
+        reader,
         school_id=caller.school,
         recipient_id=caller.recipient_id,
         role=caller.role,
@@ -49,7 +54,7 @@ async def list_announcements(
         limit=limit + 1,
     )
     return page(
-        found,
+        await actions.with_files(reader, caller, found),
         limit=limit,
         path="/api/v1/announcements",
         filters={"unread": "true" if unread else None},
@@ -80,6 +85,23 @@ async def read_announcement(
     announcement_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
 ) -> ReceivedAnnouncement:
     return await actions.read(database, caller, announcement_id, now=clock.now())
+
+
+@get(
+    "/{announcement_id:uuid}/files/{file_id:uuid}",
+    operation_id="show_announcement_file",
+    summary="A URL that downloads a file of an announcement that the caller has received, for a few minutes.",
+    opt={"permission": READ, "problems": (NotFound, FileNotReady)},
+)
+async def show_announcement_file(
+    announcement_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    files: NamedDependency[FileStore],
+    settings: NamedDependency[Settings],
+    caller: NamedDependency[Caller],
+) -> Download:
+    return await actions.show_file(database, files, settings, caller, announcement_id, file_id, now=clock.now())
 
 
 @get(
@@ -130,6 +152,7 @@ handlers = [
     list_announcements,
     show_announcement,
     read_announcement,
+    show_announcement_file,
     show_announcement_receipts,
     list_announcement_recipients,
 ]

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.communication.announcements.schemas import Attachment
 from services.communication.audiences.schemas import Role
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -26,6 +27,7 @@ class ReceivedAnnouncement(msgspec.Struct, frozen=True, kw_only=True):
     edited_at: datetime | None
     read_at: datetime | None
     """Null until this edition was read."""
+    files: list[Attachment] = []
 
 
 class ReceivedKey(msgspec.Struct, frozen=True):
