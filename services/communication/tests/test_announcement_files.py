@@ -5,12 +5,20 @@ from typing import Any
 import httpx
 import pytest
 
+from services.communication.settings import Settings
 from services.communication.tests.announcing import STUDENTS, Board, Who, of_class
 from services.communication.tests.factories import member
 from services.communication.tests.files import FileSchool, pdf
 from shared.identity import Role
 from shared.ids import new_id
+from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
+from tools.embedded.object_store import EmbeddedObjectStore
+
+
+@pytest.fixture
+def settings(stack: Stack, object_store: EmbeddedObjectStore) -> Settings:
+    return stack.settings(Settings, "communication", s3_endpoint_url=object_store.url)
 
 
 @pytest.fixture
