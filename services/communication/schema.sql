@@ -389,10 +389,11 @@ ALTER TABLE communication.guardian_link ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.idempotency ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY over ON communication.idempotency FOR DELETE USING ((expires_at < now()));
 ALTER TABLE communication.latest_attendance ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE communication.membership ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY over ON communication.idempotency FOR DELETE USING ((expires_at < now()));
 
 ALTER TABLE communication.school ENABLE ROW LEVEL SECURITY;
 
@@ -419,6 +420,7 @@ CREATE POLICY tenant ON communication.guardian USING ((school_id = ( SELECT (NUL
 CREATE POLICY tenant ON communication.guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON communication.latest_attendance USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON communication.membership USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
