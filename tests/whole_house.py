@@ -551,6 +551,7 @@ class FilledSchool:
             "save_roster": self._upsert(),
             "save_notification_policy": {"at_least_daily": []},
             "send_announcement": {"at": None},
+            "call_back_announcement": {"version": 2},
             "add_announcement": until,
             "edit_announcement": until,
         }

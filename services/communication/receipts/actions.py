@@ -59,7 +59,7 @@ async def show_file(
     now: datetime,
 ) -> Download:
     """A URL of a file that hangs on it, for who has received it and who manages it. Raises NotFound."""
-    reader = database.reader(school_id=caller.school)
+    reader = database.reader(school_id=caller.school, is_fresh=True)
     found = await announcements.announcement(reader, school_id=caller.school, announcement_id=announcement_id)
     if not is_own(caller, found):
         await show(reader, caller, announcement_id, now=now)

@@ -71,7 +71,8 @@ async def list_announcements(
 async def show_announcement(
     announcement_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
 ) -> ReceivedAnnouncement:
-    return await actions.show(database.reader(school_id=caller.school), caller, announcement_id, now=clock.now())
+    reader = database.reader(school_id=caller.school, is_fresh=True)  # it may have been withdrawn just now
+    return await actions.show(reader, caller, announcement_id, now=clock.now())
 
 
 @post(
