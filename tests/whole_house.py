@@ -552,6 +552,7 @@ class FilledSchool:
             "save_notification_policy": {"at_least_daily": []},
             "send_announcement": {"at": None},
             "call_back_announcement": {"version": 2},
+            "save_calendar_day": {"periods": None, "opens_at": None, "closes_at": None},
             "add_announcement": until,
             "edit_announcement": until,
         }

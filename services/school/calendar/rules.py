@@ -190,7 +190,7 @@ def as_held(day: SpecialDay, week: Sequence[BellPeriod]) -> SpecialDay:
 
 
 def cut(periods: Sequence[DayPeriod], *, opens_at: time, closes_at: time) -> list[DayPeriod]:
-    """What is left of a day's periods between two times (ADR 0505).
+    """What is left of a day's periods between two times (ADR 0707).
 
     A period that lies inside stays as it is. One that is cut is held if at least WORTH_MEETING remains of it. All
     others fall away.
