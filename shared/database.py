@@ -21,10 +21,10 @@ from shared.problems import Unavailable
 from shared.replica import Replica, current_asker
 from shared.settings import ServiceSettings
 from shared.statements import Connection, Cursor, Tenant, execute, set_tenant
-from shared.transactions import Reader, Tx, switch_school
+from shared.transactions import Change, Reader, TellChanges, Tx, switch_school
 from shared.unit import Unit, current_unit
 
-__all__ = ["Connection", "Database", "Reader", "Tx", "switch_school"]
+__all__ = ["Change", "Connection", "Database", "Reader", "Tx", "switch_school"]
 
 POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
@@ -61,6 +61,7 @@ class Database:
             kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": tuple_row},
             open=False,
         )
+        self._tell_changes: TellChanges | None = None
 
     async def __aenter__(self) -> Self:
         # Opens without waiting: a service starts, answers "not ready", and recovers when Postgres comes.
@@ -115,14 +116,25 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, tenant: Tenant) -> AsyncGenerator[Tx]:
-        async with self.connection() as connection:
-            tx = Tx(connection, school_id=tenant.school_id)
-            async with connection.transaction():
-                await set_tenant(connection, tenant)
-                yield tx
-            if self._marks:
-                await self._mark(tx)
+        tx: Tx | None = None
+        try:
+            async with self.connection() as connection:
+                tx = Tx(connection, school_id=tenant.school_id)
+                async with connection.transaction():
+                    await set_tenant(connection, tenant)
+                    yield tx
+                if self._marks:
+                    await self._mark(tx)
+        finally:
+            # After a failure too: a commit whose answer was lost may have happened.
+            if tx is not None and tx.changes and self._tell_changes is not None:
+                await self._tell_changes(tx.changes)
+        assert tx is not None
         await tx.run_callbacks()
+
+    def tell_of_changes(self, to: TellChanges) -> None:
+        """Let `to` know which tables each transaction wrote, before whoever opened it goes on. It must not raise."""
+        self._tell_changes = to
 
     @asynccontextmanager
     async def listen(self, what: str) -> AsyncGenerator[AsyncGenerator[Notify]]:

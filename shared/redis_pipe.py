@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 WAITING_AT_MOST: Final = 20_000
 RECONNECT_S: Final = 0.5
+SECOND_LOOK_S: Final = 0.002
 
 Argument = str | bytes | int
 
@@ -136,16 +137,22 @@ class _Wire(asyncio.Protocol):
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 
-    def _look(self) -> None:
-        """One timer for all: the oldest command tells when somebody has waited too long."""
+    def _look(self, oldest: asyncio.Future[Any] | None = None) -> None:
+        """One timer for all: the oldest command tells when somebody has waited too long.
+
+        It gets a second look, after what arrived was read: perhaps it was this process that was held up.
+        """
         self._watch = None
         if not self._replies:
             return
-        left_s = self._replies[0][1] - self._loop.time()
-        if left_s <= 0:
+        reply, ends_at = self._replies[0]
+        left_s = ends_at - self._loop.time()
+        if left_s > 0:
+            self._watch = self._loop.call_later(left_s, self._look)
+        elif reply is oldest:
             self.break_off(RedisDown("no reply in time"))
         else:
-            self._watch = self._loop.call_later(left_s, self._look)
+            self._watch = self._loop.call_later(SECOND_LOOK_S, self._look, reply)
 
     def break_off(self, error: RedisDown) -> None:
         self.is_open = False

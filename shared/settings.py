@@ -56,6 +56,31 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
     service_secret: str = ""
     public_url: str = "http://127.0.0.1:8000"
     """The gateway, as a browser reaches it: for links in mails."""
+    cache_session_s: float = 900.0
+    """How long it is remembered who a login is and what it may choose from. A session that ended is over at once."""
+    cache_school_s: float = 3600.0
+    """Of a school's settings, sessions, bell schedule, days and rooms. Here and below: until they are written."""
+    cache_class_list_s: float = 1800.0
+    """Of classes and who is in them."""
+    cache_timetable_s: float = 3600.0
+    """Of the lessons of a day."""
+    cache_dashboard_s: float = 300.0
+    cache_timeout_s: float = 0.025
+    """Who waited so long for Redis asks the database, and so does everybody else until Redis answers again."""
+
+    def cache_s(self, name: str) -> float:
+        """How long answers of a cache live at the most."""
+        return float(getattr(self, f"cache_{name}_s"))
+
+    @property
+    def longest_cache_s(self) -> float:
+        return max(
+            self.cache_session_s,
+            self.cache_school_s,
+            self.cache_class_list_s,
+            self.cache_timetable_s,
+            self.cache_dashboard_s,
+        )
 
 
 class SettingsError(Exception):

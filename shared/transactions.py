@@ -1,8 +1,10 @@
 """Readers and open transactions: what queries are handed."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, LiteralString, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Final, LiteralString, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -13,6 +15,19 @@ from shared.statements import READ_AS_TENANT, Connection, Cursor, execute, rows,
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+# Key words are upper case in this house, tables are not; `FOR UPDATE OF` and `DO UPDATE SET` name none.
+WRITTEN: Final = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+([a-z_]+)")
+
+
+class Change(NamedTuple):
+    """A table was, or may have been, written for a school; None: for none, or nobody knows which."""
+
+    school_id: UUID | None
+    table: str
+
+
+TellChanges = Callable[[Collection[Change]], Awaitable[None]]
 
 
 class Source(Protocol):
@@ -66,6 +81,9 @@ class Tx(Reader):
 
     def __init__(self, connection: Connection, *, school_id: UUID | None) -> None:
         self.connection = connection
+        self.school_id = school_id
+        """Whose tenant it is now."""
+        self.changes: set[Change] = set()
         self.schools = {school_id} if school_id else set[UUID]()
         """Whose tenant it has been."""
         self.callbacks: list[Callable[[], Awaitable[None]]] = []
@@ -79,6 +97,7 @@ class Tx(Reader):
         """Run one statement for each of `rows`, pipelined."""
         if not rows:
             return
+        self._note(sql)
         async with self.connection.cursor() as cursor:
             with telemetry.database_call():
                 await cursor.executemany(sql, rows)
@@ -95,6 +114,7 @@ class Tx(Reader):
         """Take over what a transaction that became a part of this one has promised."""
         self.callbacks += inner.callbacks
         self.schools |= inner.schools
+        self.changes |= inner.changes
 
     async def run_callbacks(self) -> None:
         for callback in self.callbacks:
@@ -105,10 +125,21 @@ class Tx(Reader):
 
     @asynccontextmanager
     async def _run(self, sql: LiteralString, params: Mapping[str, Any]) -> AsyncGenerator[Cursor]:
+        self._note(sql)
         yield await execute(self.connection, sql, params)
+
+    def _note(self, sql: LiteralString) -> None:
+        self.changes.update(Change(self.school_id, table) for table in tables_written(sql))
 
 
 async def switch_school(tx: Tx, school_id: UUID) -> None:
     """Make `school_id` the tenant for the rest of the transaction: for work that spans the schools of a district."""
     tx.schools.add(school_id)
     await tx.execute("SELECT set_config('app.school_id', %(school_id)s, true)", school_id=str(school_id))
+    tx.school_id = school_id
+
+
+@lru_cache(maxsize=10_000)
+def tables_written(sql: str) -> frozenset[str]:
+    """The tables that a statement adds to, changes or deletes from; those that follow by foreign keys are not seen."""
+    return frozenset(WRITTEN.findall(sql))

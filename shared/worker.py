@@ -6,10 +6,10 @@ its effect and the knowledge that it was had are one. It never does HTTP.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import structlog
@@ -95,17 +95,22 @@ class Worker:
         """What this worker listens to."""
         return sorted(self._reactions)
 
-    async def run(self) -> None:
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Self]:
+        """With its resources, for who hands it events one by one; `run` opens them by itself."""
         async with AsyncExitStack() as opened:
             opened.push_async_callback(self.bus.close)
             for resource in self._resources:
                 await opened.enter_async_context(resource)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._relay.run())
-                if self._reactions:
-                    group.create_task(self._consume())
-                for task in self._tasks:
-                    group.create_task(_repeat(task))
+            yield self
+
+    async def run(self) -> None:
+        async with self.opened(), asyncio.TaskGroup() as group:
+            group.create_task(self._relay.run())
+            if self._reactions:
+                group.create_task(self._consume())
+            for task in self._tasks:
+                group.create_task(_repeat(task))
 
     async def handle(self, payload: bytes) -> Outcome:
         """Handle one delivery; never raises, but for a cancellation."""

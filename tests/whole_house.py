@@ -137,7 +137,7 @@ async def _service(name: str, stack: Stack, verifier: Verifier) -> AsyncGenerato
             parts = [Announcer(settings.redis_url)]
             opened.push_async_callback(parts[0].close)
         worker: Worker = import_module(f"services.{name}.worker").create_worker(settings, database, *parts)
-        opened.push_async_callback(worker.bus.close)
+        await opened.enter_async_context(worker.opened())
         await opened.enter_async_context(client_of(app))
         transport = httpx.ASGITransport(app=HangsUp(app), raise_app_exceptions=False)  # pyright: ignore[reportArgumentType]
         client = httpx.AsyncClient(transport=transport, base_url="http://service.test", timeout=60)

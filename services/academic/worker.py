@@ -6,9 +6,11 @@ from typing import Final
 import msgspec
 
 from services.academic import reactions
+from services.academic.caches import KINDS
 from services.academic.imports.importer import Importer
 from services.academic.missing_registers.actions import look_at_next_school
 from services.academic.settings import Settings, objects_of
+from shared.cache import Cache
 from shared.clients import InternalClient
 from shared.contracts.school import CalendarChanged, SchoolChanged
 from shared.database import Database
@@ -24,6 +26,9 @@ def create_worker(settings: Settings, database: Database) -> Worker:
     imports = Database(
         msgspec.structs.replace(settings, database_pool_min=0, database_pool_max=IMPORT_POOL, database_pool_wait_s=30.0)
     )
+    cache = Cache("academic", settings, KINDS)
+    for each in (database, imports):
+        each.tell_of_changes(cache.drop)
     importer = Importer(
         imports,
         objects_of(settings),
@@ -40,5 +45,5 @@ def create_worker(settings: Settings, database: Database) -> Worker:
             every(settings.import_poll_s, "work_on_imports", importer.work),
             every(settings.lesson_watch_poll_s, "tell_missing_registers", partial(look_at_next_school, database)),
         ],
-        resources=[imports, school],
+        resources=[cache, imports, school],
     )

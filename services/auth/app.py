@@ -3,6 +3,7 @@
 from litestar.di import Provide
 
 from services.auth.access import PERMISSIONS
+from services.auth.caches import KINDS
 from services.auth.invites import routes as invites
 from services.auth.keys import routes as keys
 from services.auth.kit import Kit, client_ip
@@ -23,6 +24,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
         routers=[sessions.router, passwords.router, invites.router, keys.router],
         permissions=PERMISSIONS,
         verifier=verifier,
+        caches=KINDS,
         dependencies={
             "kit": Provide(lambda: kit, sync_to_thread=False),
             "client_ip": Provide(client_ip, sync_to_thread=False),

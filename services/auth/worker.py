@@ -3,12 +3,14 @@
 from functools import partial
 
 from services.auth.accounts.actions import bootstrap
+from services.auth.caches import KINDS
 from services.auth.keys.actions import keep_keys
 from services.auth.kit import Kit
 from services.auth.passwords.actions import answer_requests
 from services.auth.roster import reactions as roster
 from services.auth.sessions import actions as sessions
 from services.auth.settings import Settings
+from shared.cache import Cache
 from shared.contracts.academic import GuardianChanged, StudentChanged, TeacherChanged
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
@@ -20,6 +22,8 @@ DAY_S = 86_400.0
 
 def create_worker(settings: Settings, database: Database, kit: Kit | None = None) -> Worker:
     kit = kit or Kit(settings)
+    cache = Cache("auth", settings, KINDS)
+    database.tell_of_changes(cache.drop)
     return Worker(
         "auth",
         database=database,
@@ -37,4 +41,5 @@ def create_worker(settings: Settings, database: Database, kit: Kit | None = None
             every(DAY_S, "keep_keys", partial(keep_keys, database, kit)),
             every(DAY_S, "bootstrap", partial(bootstrap, database, kit)),
         ],
+        resources=[cache],
     )

@@ -1,6 +1,7 @@
 """The HTTP side of school: the directory, a school's settings and calendar, and the roster that imports send."""
 
 from services.school.access import PERMISSIONS
+from services.school.caches import KINDS
 from services.school.calendar import routes as calendar
 from services.school.directory import routes as directory
 from services.school.rooms import routes as rooms
@@ -24,4 +25,5 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
         routers=[directory.router, schools.router, calendar.router, rooms.router, roster.router],
         permissions=PERMISSIONS,
         verifier=verifier,
+        caches=KINDS,
     )

@@ -1,7 +1,7 @@
 """`build_app`: health, metrics, problems, access and telemetry, the same in every service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -15,10 +15,12 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared import logs, telemetry
+from shared.cache import Cache, Cached
 from shared.database import Database
 from shared.identity import Verifier, keys_at
 from shared.settings import ServiceSettings
 from shared.web.access import Permissions, demand_declarations, deny_by_default, provide_caller
+from shared.web.conditional import demand_known_caches, provide_answers
 from shared.web.edge import Edge
 from shared.web.idempotency import idempotent
 from shared.web.openapi import LITESTARS_OWN, openapi_document
@@ -41,26 +43,30 @@ def build_app(
     dependencies: Mapping[str, Provide] | None = None,
     resources: Sequence[Resource] = (),
     checks: Mapping[str, Check] | None = None,
+    caches: Collection[Cached] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Edge:
     """A service of the house.
 
     `resources` are opened at start and closed in reverse; they may put things into `app.state`. `checks` join the
-    database in `/health/ready`. Raises LookupError when a route does not declare who may call it.
+    database in `/health/ready`. Raises LookupError when a route does not declare who may call it, or declares an
+    answer `cached` that is none of `caches`.
     """
-    database = Database(settings, serves=True)
+    database, cache = Database(settings, serves=True), Cache(name, settings, caches)
+    database.tell_of_changes(cache.drop)
     app = Litestar(
         route_handlers=[*routers, _house_routes(checks or {}), _document_route()],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "caller": Provide(provide_caller),
+            "answers": Provide(provide_answers, sync_to_thread=False),
             **(dependencies or {}),
         },
         guards=[deny_by_default],
         middleware=[idempotent],
         exception_handlers={Exception: render},
-        lifespan=[_telemetry(name, settings), _opened(database), *resources],
+        lifespan=[_telemetry(name, settings), _opened(database), _opened(cache), *resources],
         openapi_config=OpenAPIConfig(
             title=f"Homeroom {name}",
             version="1",
@@ -73,9 +79,11 @@ def build_app(
     )
     app.state.service_name = name
     app.state.database = database
+    app.state.cache = cache
     app.state.permissions = permissions
     app.state.verifier = verifier or Verifier(keys_at(settings.jwks_url), cooldown_s=settings.jwks_cooldown_s)
     demand_declarations(app, permissions)
+    demand_known_caches(app, caches)
     return Edge(app, name)
 
 
@@ -147,10 +155,10 @@ def _telemetry(name: str, settings: ServiceSettings) -> Resource:
     return opened
 
 
-def _opened(database: Database) -> Resource:
+def _opened(resource: AbstractAsyncContextManager[object]) -> Resource:
     @asynccontextmanager
     async def opened(_: Litestar) -> AsyncGenerator[None]:
-        async with database:
+        async with resource:
             yield
 
     return opened

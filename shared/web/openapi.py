@@ -64,6 +64,12 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any]) -> None:
         operation["requestBody"] = {"required": True, "content": content}
     if "permission" in opt:
         operation["x-permission"] = opt["permission"]
+    if "cached" in opt:
+        responses["200"].setdefault("headers", {})["ETag"] = {
+            "description": "Names this very answer; send it as `If-None-Match` to be told when nothing has changed.",
+            "schema": {"type": "string"},
+        }
+        responses["304"] = {"description": "What `If-None-Match` names is still the answer."}
 
 
 def _problem_response(opt: dict[str, Any]) -> dict[str, Any]:

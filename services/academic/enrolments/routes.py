@@ -4,12 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from services.academic import access
-from services.academic.calendar import queries as calendar
+from services.academic import access, caches
 from services.academic.enrolments import actions, queries
 from services.academic.enrolments.rules import EnrolmentEndsBeforeStart, SpellsOverlap
 from services.academic.enrolments.schemas import Enrolment, EnrolmentEnd, NewEnrolment
@@ -18,6 +17,7 @@ from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound
+from shared.web.conditional import Answers
 
 OfClass = Annotated[UUID, QueryParameter(description="Whose members.")]
 
@@ -30,24 +30,30 @@ class IdKey(msgspec.Struct, frozen=True):
     "/enrolments",
     operation_id="list_enrolments",
     summary="Who is, was or will be in a class.",
-    opt={"permission": "class.read", "problems": (NotFound,)},
+    opt={"permission": "class.read", "problems": (NotFound,), "cached": caches.MEMBERS},
 )
 async def list_enrolments(
+    *,
     class_id: OfClass,
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
+    answers: NamedDependency[Answers],
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Enrolment]:
+) -> Response[Page[Enrolment]]:
     reader = database.reader(school_id=caller.school)
-    today = await calendar.today(reader, school_id=caller.school)
+    today = await caches.today(answers.cache, reader, school_id=caller.school)
     await access.require_class(reader, caller, class_id, today=today)
     after = decode_cursor(cursor, IdKey) or IdKey(UUID(int=0))
-    found = await queries.enrolments(
-        reader, school_id=caller.school, class_id=class_id, after_id=after.id, limit=limit + 1
-    )
-    filters = {"class_id": class_id}
-    return page(found, limit=limit, path="/api/v1/enrolments", filters=filters, key=lambda each: IdKey(each.id))
+
+    async def read() -> Page[Enrolment]:
+        found = await queries.enrolments(
+            reader, school_id=caller.school, class_id=class_id, after_id=after.id, limit=limit + 1
+        )
+        filters = {"class_id": class_id}
+        return page(found, limit=limit, path="/api/v1/enrolments", filters=filters, key=lambda each: IdKey(each.id))
+
+    return await answers.of(caller.school, (class_id, after, limit), read)
 
 
 @post(

@@ -264,6 +264,15 @@ async def lessons_of_day(
     )
 
 
+async def with_registers(reader: Reader, school_id: UUID, lessons: LessonsOfDay) -> LessonsOfDay:
+    """The same lessons with the versions that their registers have now."""
+    if not lessons.items:
+        return lessons
+    saved = await queries.register_versions(reader, school_id=school_id, lesson_ids=[each.id for each in lessons.items])
+    items = [msgspec.structs.replace(each, register_version=saved.get(each.id, 0)) for each in lessons.items]
+    return msgspec.structs.replace(lessons, items=items)
+
+
 async def local_lesson(reader: Reader, school_id: UUID, lesson_id: UUID, time_zone: str) -> Lesson:
     """Raises NotFound."""
     lesson = await queries.lesson(reader, school_id=school_id, lesson_id=lesson_id)

@@ -301,6 +301,28 @@ async def lessons_of_day(
     )
 
 
+# Uses register_pkey.
+REGISTER_VERSIONS = """
+SELECT lesson_id, version
+FROM register
+WHERE school_id = %(school_id)s
+AND lesson_id = ANY(%(lesson_ids)s)
+ORDER BY lesson_id
+LIMIT 1000
+"""
+
+
+class RegisterVersion(msgspec.Struct, frozen=True):
+    lesson_id: UUID
+    version: int
+
+
+async def register_versions(reader: Reader, *, school_id: UUID, lesson_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Of the lessons whose register was saved."""
+    found = await reader.all(RegisterVersion, REGISTER_VERSIONS, school_id=school_id, lesson_ids=list(lesson_ids))
+    return {row.lesson_id: row.version for row in found}
+
+
 LESSON = (
     SELECT_LESSON
     + """

@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, patch, post
+from litestar import Response, Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from services.academic import access
+from services.academic import access, caches
 from services.academic.calendar import queries as calendar
 from services.academic.timetable import actions, queries, rules
 from services.academic.timetable.queries import ClashRow
@@ -20,6 +20,7 @@ from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound, PreconditionFailed
+from shared.web.conditional import Answers
 
 Day = Annotated[date | None, QueryParameter(description="A date of the school's calendar; today unless told.")]
 OfStudent = Annotated[UUID | None, QueryParameter(description="Whose lessons; a guardian names one of their children.")]
@@ -35,26 +36,28 @@ class ClashKey(msgspec.Struct, frozen=True):
     "/lessons",
     operation_id="list_lessons",
     summary="The lessons of a day: one's own, a child's, or for the office all of them.",
-    opt={"permission": "lesson.read", "problems": (NotFound,)},
+    opt={"permission": "lesson.read", "problems": (NotFound,), "cached": caches.LESSONS},
 )
 async def list_lessons(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
+    answers: NamedDependency[Answers],
     day: Day = None,
     student_id: OfStudent = None,
-) -> LessonsOfDay:
+) -> Response[LessonsOfDay]:
     reader = database.reader(school_id=caller.school)
-    zone = await calendar.time_zone_of(reader, school_id=caller.school)
+    zone = await caches.time_zone_of(answers.cache, reader, school_id=caller.school)
     today = clock.school_day(clock.now(), zone)
     scope = await access.lesson_scope(reader, caller, student_id=student_id, today=today)
-    return await actions.lessons_of_day(
-        reader,
-        caller.school,
-        day or today,
-        time_zone=zone,
-        teacher_id=scope.teacher_id,
-        student_id=scope.student_id,
-    )
+    wanted = day or today
+
+    async def planned() -> LessonsOfDay:
+        return await actions.lessons_of_day(
+            reader, caller.school, wanted, time_zone=zone, teacher_id=scope.teacher_id, student_id=scope.student_id
+        )
+
+    lessons = await answers.part(caller.school, (wanted, scope.teacher_id, scope.student_id), LessonsOfDay, planned)
+    return answers.conditional(msgspec.json.encode(await actions.with_registers(reader, caller.school, lessons)))
 
 
 @get(

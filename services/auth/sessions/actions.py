@@ -116,6 +116,12 @@ async def switch(database: Database, kit: Kit, caller: Caller, membership_id: UU
     return access_token(key, account, chosen, session_id=caller.session_id, now=clock.now())
 
 
+async def require_live(database: Database, caller: Caller) -> None:
+    """Raises SessionOver, also when the login was closed."""
+    if not await queries.is_live(database.reader(), caller.session_id, user_id=caller.user_id):
+        raise SessionOver
+
+
 async def live_account(tx: Tx, caller: Caller) -> Account:
     """The caller's login. Raises SessionOver, even while the access token itself is still good."""
     await live_session(tx, caller)

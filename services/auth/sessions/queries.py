@@ -90,6 +90,24 @@ async def live_session(reader: Reader, session_id: UUID, *, user_id: UUID) -> Se
     return await reader.one(Session, LIVE_SESSION, session_id=session_id, user_id=user_id)
 
 
+IS_LIVE = """
+-- unscoped: as above. Uses the primary keys.
+SELECT EXISTS (
+    SELECT 1
+    FROM session
+    JOIN account ON account.user_id = session.user_id
+    WHERE session.session_id = %(session_id)s
+      AND session.user_id = %(user_id)s
+      AND session.revoked_at IS NULL
+      AND account.is_active
+) AS is_live
+"""
+
+
+async def is_live(reader: Reader, session_id: UUID, *, user_id: UUID) -> bool:
+    return bool(await reader.value(bool, IS_LIVE, session_id=session_id, user_id=user_id))
+
+
 REVOKE = """
 -- unscoped: as above.
 UPDATE session

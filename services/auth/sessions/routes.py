@@ -1,9 +1,10 @@
 """Signing in and out, refreshing, switching between schools."""
 
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from services.auth.caches import ME
 from services.auth.kit import ClientIp, Kit
 from services.auth.sessions import actions
 from services.auth.sessions.rules import NoMembership, SessionOver, WrongCredentials
@@ -12,6 +13,7 @@ from services.auth.throttle import TooManyAttempts
 from shared.database import Database
 from shared.identity import Caller
 from shared.problems import NotFound
+from shared.web.conditional import Answers
 
 
 @post(
@@ -84,10 +86,14 @@ async def switch_membership(
     "/me",
     operation_id="show_me",
     summary="Who the caller is, and what else they could be.",
-    opt={"permission": "session.own", "problems": (SessionOver,)},
+    opt={"permission": "session.own", "problems": (SessionOver,), "cached": ME},
 )
-async def show_me(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> Me:
-    return await actions.me(database, caller)
+async def show_me(
+    database: NamedDependency[Database], caller: NamedDependency[Caller], answers: NamedDependency[Answers]
+) -> Response[Me]:
+    await actions.require_live(database, caller)
+    as_whom = (caller.user_id, caller.school_id, caller.person_id)
+    return await answers.of(None, as_whom, lambda: actions.me(database, caller))
 
 
 router = Router("/api/v1/auth", route_handlers=[sign_in, refresh_session, sign_out, switch_membership, show_me])

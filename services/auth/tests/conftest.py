@@ -37,9 +37,8 @@ async def kit(settings: Settings) -> AsyncGenerator[Kit]:
 
 @pytest.fixture
 async def worker(settings: Settings, database: Database, kit: Kit) -> AsyncGenerator[Worker]:
-    worker = create_worker(settings, database, kit)
-    yield worker
-    await worker.bus.close()
+    async with create_worker(settings, database, kit).opened() as worker:
+        yield worker
 
 
 @pytest.fixture

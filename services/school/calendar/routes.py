@@ -4,10 +4,11 @@ from datetime import date
 from typing import Annotated, Final
 from uuid import UUID
 
-from litestar import Router, delete, get, post, put
+from litestar import Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from services.school.caches import BELLS, DAYS, SESSIONS
 from services.school.calendar import actions, queries
 from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidCalendarDay, InvalidSession
 from services.school.calendar.schemas import (
@@ -24,6 +25,7 @@ from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound
+from shared.web.conditional import Answers
 
 FirstDay = Annotated[date | None, QueryParameter(name="from", description="The first day, included.")]
 LastDay = Annotated[date | None, QueryParameter(name="to", description="The last day, included.")]
@@ -33,20 +35,31 @@ MANAGE: Final = {"permission": "school.manage"}
 FIRST_SESSION: Final = SessionKey(date.min, UUID(int=0))
 
 
-@get("/academic-sessions", operation_id="list_academic_sessions", summary="Years, terms and grading periods.", opt=READ)
+@get(
+    "/academic-sessions",
+    operation_id="list_academic_sessions",
+    summary="Years, terms and grading periods.",
+    opt={**READ, "cached": SESSIONS},
+)
 async def list_academic_sessions(
-    database: NamedDependency[Database], caller: NamedDependency[Caller], limit: Limit = 50, cursor: Cursor = None
-) -> Page[AcademicSession]:
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+    answers: NamedDependency[Answers],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[Page[AcademicSession]]:
     after = decode_cursor(cursor, SessionKey) or FIRST_SESSION
-    found = await queries.sessions(
-        database.reader(school_id=caller.school), school_id=caller.school, after=after, limit=limit + 1
-    )
-    return page(
-        found,
-        limit=limit,
-        path="/api/v1/academic-sessions",
-        key=lambda each: SessionKey(each.starts_on, each.academic_session_id),
-    )
+
+    async def read() -> Page[AcademicSession]:
+        reader = database.reader(school_id=caller.school)
+        return page(
+            await queries.sessions(reader, school_id=caller.school, after=after, limit=limit + 1),
+            limit=limit,
+            path="/api/v1/academic-sessions",
+            key=lambda each: SessionKey(each.starts_on, each.academic_session_id),
+        )
+
+    return await answers.of(caller.school, (after, limit), read)
 
 
 @post(
@@ -61,10 +74,20 @@ async def add_academic_session(
     return await actions.add_session(database, caller.school, data)
 
 
-@get("/bell-schedules", operation_id="show_bell_schedule", summary="The periods of each weekday.", opt=READ)
-async def show_bell_schedule(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> BellSchedule:
-    reader = database.reader(school_id=caller.school)
-    return BellSchedule(periods=await queries.bell_periods(reader, school_id=caller.school))
+@get(
+    "/bell-schedules",
+    operation_id="show_bell_schedule",
+    summary="The periods of each weekday.",
+    opt={**READ, "cached": BELLS},
+)
+async def show_bell_schedule(
+    database: NamedDependency[Database], caller: NamedDependency[Caller], answers: NamedDependency[Answers]
+) -> Response[BellSchedule]:
+    async def read() -> BellSchedule:
+        reader = database.reader(school_id=caller.school)
+        return BellSchedule(periods=await queries.bell_periods(reader, school_id=caller.school))
+
+    return await answers.of(caller.school, (), read)
 
 
 @put(
@@ -79,32 +102,39 @@ async def replace_bell_schedule(
     return await actions.replace_bell_schedule(database, caller.school, data)
 
 
-@get("/calendar-days", operation_id="list_calendar_days", summary="Holidays and special days, by date.", opt=READ)
+@get(
+    "/calendar-days",
+    operation_id="list_calendar_days",
+    summary="Holidays and special days, by date.",
+    opt={**READ, "cached": DAYS},
+)
 async def list_calendar_days(
     *,
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
+    answers: NamedDependency[Answers],
     first: FirstDay = None,
     last: LastDay = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[SpecialDay]:
+) -> Response[Page[SpecialDay]]:
     after = decode_cursor(cursor, DayKey) or DayKey(date.min)
-    found = await queries.calendar_days(
-        database.reader(school_id=caller.school),
-        school_id=caller.school,
-        first=first,
-        last=last,
-        after=after.day,
-        limit=limit + 1,
-    )
-    return page(
-        found,
-        limit=limit,
-        path="/api/v1/calendar-days",
-        filters={"from": first, "to": last},
-        key=lambda each: DayKey(each.day),
-    )
+
+    async def read() -> Page[SpecialDay]:
+        found = await queries.calendar_days(
+            database.reader(school_id=caller.school),
+            school_id=caller.school,
+            first=first,
+            last=last,
+            after=after.day,
+            limit=limit + 1,
+        )
+        filters = {"from": first, "to": last}
+        return page(
+            found, limit=limit, path="/api/v1/calendar-days", filters=filters, key=lambda each: DayKey(each.day)
+        )
+
+    return await answers.of(caller.school, (first, last, after, limit), read)
 
 
 @put(

@@ -1,28 +1,35 @@
 """The caller's own school."""
 
-from litestar import Router, get, patch
+from litestar import Response, Router, get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from services.school.caches import SCHOOL
 from services.school.schools import actions, queries
 from services.school.schools.rules import OfficeBeforeTeacher, StaleSchool, UnknownTimeZone
 from services.school.schools.schemas import School, SchoolChange
 from shared.database import Database
 from shared.identity import Caller
 from shared.problems import NotFound
+from shared.web.conditional import Answers
 
 
 @get(
     "/",
     operation_id="show_school",
     summary="The caller's school and its settings.",
-    opt={"permission": "school.read", "problems": (NotFound,)},
+    opt={"permission": "school.read", "problems": (NotFound,), "cached": SCHOOL},
 )
-async def show_school(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> School:
-    found = await queries.school(database.reader(school_id=caller.school), school_id=caller.school)
-    if found is None:
-        raise NotFound
-    return found
+async def show_school(
+    database: NamedDependency[Database], caller: NamedDependency[Caller], answers: NamedDependency[Answers]
+) -> Response[School]:
+    async def read() -> School:
+        found = await queries.school(database.reader(school_id=caller.school), school_id=caller.school)
+        if found is None:
+            raise NotFound
+        return found
+
+    return await answers.of(caller.school, (), read)
 
 
 @patch(
