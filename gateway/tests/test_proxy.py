@@ -176,6 +176,26 @@ async def test_answers_lose_what_belongs_to_the_connection(client: httpx.AsyncCl
     assert answered.headers["ratelimit-remaining"] == "99"
 
 
+async def test_who_has_the_answer_already_is_told_so_through_the_gateway(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    async def conditional(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"etag", b'"7"'), (b"cache-control", b"private, no-cache"), (b"vary", b"Authorization")]
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    service.handler = conditional
+
+    answered = await client.get("/api/v1/students", headers={"If-None-Match": '"7"'})
+
+    assert service.fields[b"if-none-match"] == b'"7"'
+    assert (answered.status_code, answered.content) == (304, b"")
+    assert answered.headers["etag"] == '"7"'
+    assert answered.headers.get_list("cache-control") == ["private, no-cache"]
+    assert answered.headers["vary"] == "Authorization"
+    assert "content-length" not in answered.headers
+
+
 async def test_the_first_event_of_a_stream_comes_at_once(client: httpx.AsyncClient, service: Service) -> None:
     has_first_arrived = asyncio.Event()
 
