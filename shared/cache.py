@@ -37,7 +37,7 @@ Load = Callable[[], Awaitable[bytes]]
 
 REQUESTS = Counter(
     "homeroom_cache_requests_total",
-    "What became of questions to a cache: hit, miss, shared (somebody else's miss), bypass.",
+    "What became of questions to a cache: hit, miss, shared (waited for another's miss), bypass.",
     ("cache", "outcome"),
 )
 TOKEN_BYTES: Final = 8
