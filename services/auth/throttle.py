@@ -1,20 +1,21 @@
 """Attempts are counted before a password is looked at, all counters in one step, so that parallel ones cannot slip by.
 
-Without Redis each process counts for itself, more strictly: guessing never becomes free.
+Without Redis each process counts for itself, more strictly: guessing never becomes free. Nobody waits for a Redis that
+is away, but for those who asked in the moment in which it went.
 """
 
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+import hiredis
 import msgspec
-import redis.asyncio
 import structlog
-from redis.exceptions import RedisError
 
 from services.auth.settings import Settings
 from shared.problems import TooManyRequests
+from shared.redis_pipe import RedisDown, RedisPipe
 
 log = structlog.get_logger()
 
@@ -55,24 +56,18 @@ class Throttle:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis: Any = redis.asyncio.from_url(
-            settings.redis_url, decode_responses=True, socket_connect_timeout=0.5, socket_timeout=0.5
-        )
-        self._take: Any = self._redis.register_script(TAKE)
+        self._redis = RedisPipe(settings.redis_url)
         self._local = LocalCounters(settings.attempt_window_s)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._redis.close()
 
     async def count(self, kind: str, account: str, ip: str) -> None:
         """Count one attempt. Raises TooManyAttempts, and then has not counted it."""
         buckets = self._buckets(kind, account, ip)
         try:
-            wait_ms: int = await self._take(
-                keys=[bucket.key for bucket in buckets],
-                args=[self._settings.attempt_window_s * 1000, *(bucket.limit for bucket in buckets)],
-            )
-        except (RedisError, OSError) as error:
+            wait_ms = await self._take(buckets)
+        except (RedisDown, hiredis.ReplyError) as error:
             log.warning("throttle_is_local", error=type(error).__name__)
             wait_ms = self._local.take(buckets)
         if wait_ms > 0:
@@ -83,9 +78,14 @@ class Throttle:
         own = self._buckets(kind, account, ip)[0]
         self._local.forget(own.key)
         try:
-            await self._redis.delete(own.key)
-        except (RedisError, OSError) as error:
+            await self._redis.execute("DEL", own.key)
+        except (RedisDown, hiredis.ReplyError) as error:
             log.warning("throttle_is_local", error=type(error).__name__)
+
+    async def _take(self, buckets: Sequence[Bucket]) -> int:
+        keys, limits = [bucket.key for bucket in buckets], [bucket.limit for bucket in buckets]
+        window_ms = self._settings.attempt_window_s * 1000
+        return await self._redis.execute("EVAL", TAKE, len(keys), *keys, window_ms, *limits)
 
     def _buckets(self, kind: str, account: str, ip: str) -> list[Bucket]:
         who = hashlib.sha256(account.encode()).hexdigest()[:32]

@@ -1,6 +1,8 @@
 """Guessing passwords is slow, however many guess at once."""
 
 import asyncio
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from services.auth.settings import Settings
 from services.auth.tests.house import PASSWORD, House, slug
 from services.auth.throttle import LocalCounters, Throttle, TooManyAttempts
 from shared.ids import new_id
+from shared.testing.faults import OwnRedis
 from shared.testing.stack import Stack
 
 
@@ -116,6 +119,29 @@ async def test_without_redis_each_process_counts_for_itself(stack: Stack) -> Non
 
     assert 890 <= int(refused.value.headers["Retry-After"]) <= 900
     await throttle.count("sign-in", "somebody else", "198.51.100.99")
+    await throttle.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Generator[OwnRedis]:
+    own = OwnRedis(tmp_path / "redis")
+    yield own
+    own.stop()
+
+
+async def test_nobody_who_signs_in_waits_for_a_frozen_redis(stack: Stack, own_redis: OwnRedis) -> None:
+    throttle = Throttle(stack.settings(Settings, "auth", redis_url=own_redis.url))
+    await throttle.count("sign-in", "somebody", "198.51.100.1")
+    await own_redis.freeze()
+
+    async with asyncio.timeout(2):  # a wait of 250 ms for each would be ten seconds
+        for n in range(40):
+            await throttle.count("sign-in", f"somebody {n}", "198.51.100.1")
+
+    for _ in range(5):
+        await throttle.count("sign-in", "somebody", "198.51.100.1")
+    with pytest.raises(TooManyAttempts):
+        await throttle.count("sign-in", "somebody", "198.51.100.1")
     await throttle.close()
 
 
