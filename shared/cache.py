@@ -25,9 +25,9 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
-from shared.database import Change
 from shared.redis_pipe import RedisDown, RedisPipe
 from shared.settings import ServiceSettings
+from shared.transactions import Change
 
 log = structlog.get_logger()
 

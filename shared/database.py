@@ -21,10 +21,10 @@ from shared.problems import Unavailable
 from shared.replica import Replica, current_asker
 from shared.settings import ServiceSettings
 from shared.statements import Connection, Cursor, Tenant, execute, set_tenant
-from shared.transactions import Change, Reader, TellChanges, Tx, switch_school
+from shared.transactions import Reader, TellChanges, Tx, switch_school
 from shared.unit import Unit, current_unit
 
-__all__ = ["Change", "Connection", "Database", "Reader", "Tx", "switch_school"]
+__all__ = ["Connection", "Database", "Reader", "Tx", "switch_school"]
 
 POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from shared import database
+from shared import database, transactions
+from shared import statements as low
 from shared.cache import Cache, Cached, Load
 
 READ: Final = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)\b(?!\s*\()")
@@ -18,14 +19,15 @@ OF_THE_HOUSE: Final = frozenset({"tenant"})
 def statements() -> Generator[list[str]]:
     """The SQL of each call to the database meanwhile, in the order in which they were made."""
     seen: list[str] = []
-    execute: Any = vars(database)["_execute"]
+    execute = low.execute
 
     async def recorded(connection: Any, sql: str, params: Any) -> Any:
         seen.append(sql)
         return await execute(connection, sql, params)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(database, "_execute", recorded)
+        for module in (low, transactions, database):
+            patched.setattr(module, "execute", recorded)
         yield seen
 
 

@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from shared.cache import REQUESTS, Cache, Cached
-from shared.database import Change, tables_written
 from shared.ids import new_id
 from shared.problems import NotFound
+from shared.replica import Asker, current_asker, serve
 from shared.settings import ServiceSettings
 from shared.testing.faults import OwnRedis, Wire, wire_to
 from shared.testing.stack import Stack
+from shared.transactions import Change, tables_written
 
 BOOKS = Cached(cache="school", tables=frozenset({"book"}))
 LOANS = Cached(cache="class_list", tables=frozenset({"book", "loan"}))
@@ -265,6 +266,22 @@ async def test_who_has_written_never_reads_what_was_before(cache: Cache, neighbo
 
 
 # Together.
+
+
+async def test_what_is_remembered_is_read_for_nobody(cache: Cache, school_id: UUID) -> None:
+    """Who serves one caller may be sent to a replica that lacks what others wrote."""
+    served: list[Asker | None] = []
+
+    async def read() -> bytes:
+        served.append(current_asker())
+        return b"0"
+
+    serve(Asker(user_id=new_id(), only_reads=True))
+    await cache.body(BOOKS, of=school_id, key="", load=read)
+
+    assert current_asker() is not None
+    assert served == [None]
+    serve(None)
 
 
 async def test_fifty_who_ask_at_once_are_one_reading(cache: Cache, shelf: Shelf, school_id: UUID) -> None:

@@ -118,7 +118,7 @@ async def switch(database: Database, kit: Kit, caller: Caller, membership_id: UU
 
 async def require_live(database: Database, caller: Caller) -> None:
     """Raises SessionOver, also when the login was closed."""
-    if not await queries.is_live(database.reader(), caller.session_id, user_id=caller.user_id):
+    if not await queries.is_live(database.reader(is_fresh=True), caller.session_id, user_id=caller.user_id):
         raise SessionOver
 
 
