@@ -16,6 +16,7 @@ from typing import Final
 import hiredis
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from gateway.settings import Quota
 from shared.identity import Caller
@@ -24,6 +25,8 @@ from shared.redis_pipe import RedisDown, RedisPipe
 log = structlog.get_logger()
 
 REMEMBERED: Final = 50_000
+COUNTED: Final = Counter("homeroom_limiter_total", "What the limiter said.", ("quota", "outcome"))
+LOCAL: Final = Counter("homeroom_limiter_local_total", "Requests counted in this process, as Redis did not answer.")
 
 # KEYS: the session's and the user's revocation, then one key for each quota.
 # ARGV: when the token was issued (unix seconds), then requests and window (microseconds) of each quota.
@@ -71,6 +74,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Until the quota is whole again."""
     retry_after_s: int = 0
 
+    @property
+    def outcome(self) -> str:
+        if self.is_revoked:
+            return "revoked"
+        return "admitted" if self.is_admitted else "refused"
+
     def headers(self) -> list[tuple[bytes, bytes]]:
         """IETF draft httpapi-ratelimit-headers, and the older spelling that most clients know."""
         quota = self.quota
@@ -97,6 +106,11 @@ class Limiter:
 
     async def admit(self, address: str, caller: Caller | None) -> Verdict:
         """Count one request of `caller`, or of `address` when nobody is signed in."""
+        verdict = await self._judge(address, caller)
+        COUNTED.labels(verdict.quota.name, verdict.outcome).inc()
+        return verdict
+
+    async def _judge(self, address: str, caller: Caller | None) -> Verdict:
         counted = self._counted(address, caller)
         session, user, issued_at = _revocation(caller)
         keys = [session, user, *(key for key, _ in counted)]
@@ -105,6 +119,7 @@ class Limiter:
             reply = await self._run(keys, [issued_at, *numbers])
         except (RedisDown, hiredis.ReplyError) as error:
             log.debug("limits_are_local", error=type(error).__name__)
+            LOCAL.inc()
             return self._local.admit(counted)
         return _verdict(reply, [quota for _, quota in counted])
 

@@ -144,7 +144,7 @@ async def _run_worker(
     pool = msgspec.structs.replace(
         loaded, database_pool_max=loaded.worker_pool_max, database_pool_wait_s=WORKER_POOL_WAIT_S
     )
-    async with Database(pool) as database:
+    async with Database(pool, pool="worker") as database:
         working = asyncio.create_task(service.create_worker(loaded, database).run())
         parts = {working, asyncio.create_task(stopping.wait())}
         listening: asyncio.Task[None] | None = None

@@ -16,6 +16,7 @@ from psycopg import sql as composed
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from shared import pools
 from shared.marks import Marks, Position
 from shared.problems import Unavailable
 from shared.replica import Replica, current_asker
@@ -33,10 +34,11 @@ class Database:
     """The pool of one service. Use as an async context manager.
 
     With a replica (`database_read_url`), and where `serves` says that callers are served, a part of the connections go
-    there.
+    there. `pool` is the name of the other connections in the metrics: a process may have several pools.
     """
 
-    def __init__(self, settings: ServiceSettings, *, serves: bool = False) -> None:
+    def __init__(self, settings: ServiceSettings, *, serves: bool = False, pool: str = "api") -> None:
+        self.pool = pool
         self._url = settings.database_url
         self._serves = serves
         self._marks: Marks | None = None
@@ -66,15 +68,19 @@ class Database:
     async def __aenter__(self) -> Self:
         # Opens without waiting: a service starts, answers "not ready", and recovers when Postgres comes.
         await self._pool.open(wait=False)
+        pools.watch(self.pool, self._pool)
         if self._replica:
             await self._replica.pool.open(wait=False)
+            pools.watch("replica", self._replica.pool)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._marks:
             await self._marks.close()
         if self._replica:
+            pools.forget(self._replica.pool)
             await self._replica.pool.close(timeout=5)
+        pools.forget(self._pool)
         await self._pool.close(timeout=5)
 
     @asynccontextmanager

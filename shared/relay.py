@@ -106,10 +106,13 @@ class Relay:
         PUBLISHED.inc(len(rows))
         return len(rows)
 
+    async def measure(self) -> None:
+        """How long the oldest event has waited."""
+        AGE_SECONDS.set(await self._database.reader().value(float, AGE) or 0)
+
     async def prune(self) -> bool:
         """Forget what was published, or received, long ago; whether there is more."""
         async with self._database.transaction() as tx:
-            AGE_SECONDS.set(await tx.value(float, AGE) or 0)
             pruned = await tx.execute(PRUNE_OUTBOX) + await tx.execute(PRUNE_INBOX)
         return pruned > 0
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from shared.settings import ProcessSettings
 
@@ -30,7 +30,6 @@ REQUEST_SECONDS = Histogram(
     buckets=SECONDS,
 )
 DATABASE_SECONDS = Histogram("homeroom_database_seconds", "Time of one database call.", buckets=SECONDS)
-DATABASE_POOL = Gauge("homeroom_database_pool", "Connections of the pool.", ("state",))
 PROBLEMS = Counter("homeroom_problems_total", "Problem documents sent.", ("service", "slug"))
 
 _propagator = TraceContextTextMapPropagator()

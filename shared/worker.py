@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 import structlog
 from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from shared import telemetry
 from shared.bus import BusError, Outcome, bus_at
@@ -33,6 +33,9 @@ CONSUMED = Counter("homeroom_events_consumed_total", "Events handled.", ("servic
 CONSUMED_SECONDS = Histogram(
     "homeroom_event_seconds", "Time to handle an event.", ("service", "type"), buckets=telemetry.SECONDS
 )
+DEAD_LETTERS = Gauge("homeroom_dead_letters", "Events of a service that could not be handled.", ("service",))
+MEASURE_S = 5.0
+COUNT_DEAD_LETTERS_S = 15.0
 
 # -- unscoped: the inbox has no tenant.
 ENTER = """
@@ -88,6 +91,8 @@ class Worker:
             *tasks,
             every(60.0, "prune", relay.prune),
             every(60.0, "forget_keys", partial(forget_old, database)),
+            every(MEASURE_S, "measure_outbox", relay.measure),
+            *([every(COUNT_DEAD_LETTERS_S, "count_dead_letters", self.count_dead_letters)] if reactions else []),
         ]
 
     @property
@@ -111,6 +116,13 @@ class Worker:
                 group.create_task(self._consume())
             for task in self._tasks:
                 group.create_task(_repeat(task))
+
+    async def count_dead_letters(self) -> None:
+        """For the metrics; while the bus is away the last count stands."""
+        try:
+            DEAD_LETTERS.labels(self.name).set(await self.bus.count_dead_letters(self.name))
+        except BusError as error:
+            log.debug("dead_letters_not_counted", error=str(error))
 
     async def handle(self, payload: bytes) -> Outcome:
         """Handle one delivery; never raises, but for a cancellation."""

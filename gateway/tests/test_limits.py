@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from gateway.limits import Limiter, LocalLimiter, network_of
 from gateway.settings import Quota, Settings
@@ -49,6 +50,18 @@ async def test_over_two_gateways_exactly_the_quota_is_admitted(
 
     assert await admitted(answers) == 40
     assert {each.status_code for each in answers} == {200, 429}
+
+
+async def test_refusals_are_counted_by_their_quota(settings_of: SettingsOf, tokens: Tokens) -> None:
+    def refused() -> float:
+        return REGISTRY.get_sample_value("homeroom_limiter_total", {"quota": "anonymous", "outcome": "refused"}) or 0
+
+    before = refused()
+    async with client_of(settings_of(anonymous_requests=2), tokens) as client:
+        for _ in range(5):
+            await client.get(PATH)
+
+    assert refused() == before + 3
 
 
 async def test_read_then_write_would_admit_more(clean_redis: Redis) -> None:

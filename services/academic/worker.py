@@ -24,7 +24,10 @@ transaction; out of one pool they could hold the very connections that it needs 
 def create_worker(settings: Settings, database: Database) -> Worker:
     school = InternalClient("academic", secret=settings.service_secret, auth_url=settings.auth_url)
     imports = Database(
-        msgspec.structs.replace(settings, database_pool_min=0, database_pool_max=IMPORT_POOL, database_pool_wait_s=30.0)
+        msgspec.structs.replace(
+            settings, database_pool_min=0, database_pool_max=IMPORT_POOL, database_pool_wait_s=30.0
+        ),
+        pool="imports",
     )
     cache = Cache("academic", settings, KINDS)
     for each in (database, imports):

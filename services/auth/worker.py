@@ -17,6 +17,7 @@ from shared.database import Database
 from shared.worker import Worker, every, on
 
 REPEAT_REVOCATIONS_S = 5.0
+MEASURE_S = 30.0
 DAY_S = 86_400.0
 
 
@@ -37,6 +38,7 @@ def create_worker(settings: Settings, database: Database, kit: Kit | None = None
         tasks=[
             every(settings.poll_s, "answer_reset_requests", partial(answer_requests, database, kit)),
             every(REPEAT_REVOCATIONS_S, "tell_of_revoked", partial(sessions.tell_of_revoked, database, kit)),
+            every(MEASURE_S, "measure_sessions", partial(sessions.measure, database, kit)),
             every(3600.0, "prune_sessions", partial(sessions.prune, database, kit)),
             every(DAY_S, "keep_keys", partial(keep_keys, database, kit)),
             every(DAY_S, "bootstrap", partial(bootstrap, database, kit)),

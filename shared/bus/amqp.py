@@ -84,6 +84,16 @@ class AmqpBus:
                 found.append(_dead_letter(message))
             return found
 
+    async def count_dead_letters(self, queue: str) -> int:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._open()
+                async with await self._new_channel() as channel:
+                    dead = await self._declare_dead(channel, queue)
+                    return dead.declaration_result.message_count or 0
+        except BROKEN as error:
+            raise BusError(type(error).__name__) from error
+
     async def replay(self, queue: str, ids: Sequence[str]) -> int:
         async with await self._new_channel() as channel:
             await self._declare(channel, queue)

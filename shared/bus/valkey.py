@@ -114,6 +114,12 @@ class ValkeyBus:
             for entry_id, message in found
         ]
 
+    async def count_dead_letters(self, queue: str) -> int:
+        try:
+            return await self._redis.xlen(_key(queue, "dead"))
+        except BROKEN as error:
+            raise BusError(type(error).__name__) from error
+
     async def replay(self, queue: str, ids: Sequence[str]) -> int:
         return await self._redis.eval(REPLAY, 2, _key(queue, "dead"), _key(queue, "again"), *ids)
 

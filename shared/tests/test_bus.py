@@ -146,6 +146,16 @@ async def has_dead_letters(bus: Bus, queue: str, count: int) -> bool:
     return len(await bus.dead_letters(queue)) == count
 
 
+async def has_counted(bus: Bus, queue: str, count: int) -> bool:
+    return await bus.count_dead_letters(queue) == count
+
+
+async def test_a_queue_that_nobody_ever_asked_for_has_no_dead_letters(bus: Bus) -> None:
+    queue, _ = fresh()
+
+    assert await bus.count_dead_letters(queue) == 0
+
+
 async def test_what_cannot_be_handled_is_a_dead_letter_at_once(bus: Bus) -> None:
     queue, type_ = fresh()
     consumer = Consumer(dead)
@@ -153,6 +163,7 @@ async def test_what_cannot_be_handled_is_a_dead_letter_at_once(bus: Bus) -> None
         await bus.publish([message(type_, b"unreadable")])
         await until(lambda: has_dead_letters(bus, queue, 1))
 
+    await until(lambda: has_counted(bus, queue, 1))
     letters = await bus.dead_letters(queue)
     assert [(letter.type, letter.payload) for letter in letters] == [(type_, b"unreadable")]
     assert len(consumer.seen) == 1

@@ -129,9 +129,7 @@ def _house_routes(checks: Mapping[str, Check]) -> Router:
         return Response(found, status_code=200 if ok else 503)
 
     @get("/metrics", media_type=MediaType.TEXT, sync_to_thread=False)
-    def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-        for state, count in request.app.state.database.pool_stats().items():
-            telemetry.DATABASE_POOL.labels(state).set(count)
+    def metrics() -> Response[bytes]:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Router("/", route_handlers=[live, ready, metrics], opt={"public": True}, include_in_schema=False)

@@ -9,7 +9,7 @@ from services.auth.accounts.schemas import Account
 from services.auth.keys.signer import LoadedKey
 from services.auth.kit import Kit
 from services.auth.memberships import queries as memberships
-from services.auth.sessions import queries, rules
+from services.auth.sessions import measures, queries, rules
 from services.auth.sessions.rules import Presented, SessionOver, WrongCredentials
 from services.auth.sessions.schemas import AccessToken, Me, PresentedToken, Session, SignedIn, SignIn
 from services.auth.sessions.tokens import access_token, open_session, signed_in
@@ -160,4 +160,12 @@ async def prune(database: Database, kit: Kit) -> bool:
     """Forget sessions that ended long ago; whether there is more."""
     before = clock.now() - timedelta(days=kit.settings.refresh_idle_days + 1)
     async with database.transaction() as tx:
-        return await queries.prune_sessions(tx, before) > 0
+        pruned = await queries.prune_sessions(tx, before)
+    measures.observe(each.seconds for each in pruned)
+    return bool(pruned)
+
+
+async def measure(database: Database, kit: Kit) -> None:
+    """How many people are at it: their front ends refresh before their access tokens end."""
+    since = clock.now() - timedelta(seconds=kit.settings.access_token_s)
+    measures.SESSIONS_ACTIVE.set(await queries.count_active(database.reader(), since))

@@ -14,6 +14,18 @@ class Id(msgspec.Struct, frozen=True):
     session_id: UUID
 
 
+class Ended(msgspec.Struct, frozen=True):
+    session_id: UUID
+    seconds: float
+    """From sign-in to now."""
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    session_id: UUID
+    seconds: float | None
+    """From sign-in to the last refresh; None for a session that was ended, and counted then."""
+
+
 ADD_SESSION = """
 -- unscoped: a session belongs to a login, which belongs to no school.
 INSERT INTO session (session_id, user_id, membership_id, generation, sealed_token, created_at, used_at)
@@ -114,13 +126,13 @@ UPDATE session
 SET revoked_at = %(now)s
 WHERE session_id = %(session_id)s
   AND revoked_at IS NULL
-RETURNING session_id
+RETURNING session_id, extract(epoch FROM %(now)s - created_at)::float8 AS seconds
 """
 
 
-async def revoke(tx: Tx, session_id: UUID, *, now: datetime) -> list[UUID]:
-    """The ids of the sessions that were ended, here and below."""
-    return _ids(await tx.all(Id, REVOKE, session_id=session_id, now=now))
+async def revoke(tx: Tx, session_id: UUID, *, now: datetime) -> list[Ended]:
+    """The sessions that were ended, here and below."""
+    return await tx.all(Ended, REVOKE, session_id=session_id, now=now)
 
 
 REVOKE_OF_USER = """
@@ -129,12 +141,12 @@ UPDATE session
 SET revoked_at = %(now)s
 WHERE user_id = %(user_id)s
   AND revoked_at IS NULL
-RETURNING session_id
+RETURNING session_id, extract(epoch FROM %(now)s - created_at)::float8 AS seconds
 """
 
 
-async def revoke_of_user(tx: Tx, user_id: UUID, *, now: datetime) -> list[UUID]:
-    return _ids(await tx.all(Id, REVOKE_OF_USER, user_id=user_id, now=now))
+async def revoke_of_user(tx: Tx, user_id: UUID, *, now: datetime) -> list[Ended]:
+    return await tx.all(Ended, REVOKE_OF_USER, user_id=user_id, now=now)
 
 
 REVOKE_OF_MEMBERSHIPS = """
@@ -143,12 +155,12 @@ UPDATE session
 SET revoked_at = %(now)s
 WHERE membership_id = ANY(%(membership_ids)s::uuid[])
   AND revoked_at IS NULL
-RETURNING session_id
+RETURNING session_id, extract(epoch FROM %(now)s - created_at)::float8 AS seconds
 """
 
 
-async def revoke_of_memberships(tx: Tx, membership_ids: Sequence[UUID], *, now: datetime) -> list[UUID]:
-    return _ids(await tx.all(Id, REVOKE_OF_MEMBERSHIPS, membership_ids=list(membership_ids), now=now))
+async def revoke_of_memberships(tx: Tx, membership_ids: Sequence[UUID], *, now: datetime) -> list[Ended]:
+    return await tx.all(Ended, REVOKE_OF_MEMBERSHIPS, membership_ids=list(membership_ids), now=now)
 
 
 REVOKED_SINCE = """
@@ -175,12 +187,27 @@ WHERE session_id IN (
     ORDER BY used_at
     LIMIT 1000
 )
+RETURNING session_id, CASE WHEN revoked_at IS NULL THEN extract(epoch FROM used_at - created_at)::float8 END AS seconds
 """
 
 
-async def prune_sessions(tx: Tx, before: datetime) -> int:
+async def prune_sessions(tx: Tx, before: datetime) -> list[Pruned]:
     """Their refresh tokens go with them."""
-    return await tx.execute(PRUNE_SESSIONS, before=before)
+    return await tx.all(Pruned, PRUNE_SESSIONS, before=before)
+
+
+COUNT_ACTIVE = """
+-- unscoped: as above. Uses session_used.
+SELECT count(*)
+FROM session
+WHERE used_at >= %(since)s
+  AND revoked_at IS NULL
+"""
+
+
+async def count_active(reader: Reader, since: datetime) -> int:
+    """Sessions whose tokens were refreshed since then, or that began since."""
+    return await reader.value(int, COUNT_ACTIVE, since=since) or 0
 
 
 def _ids(rows: Sequence[Id]) -> list[UUID]:

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import redis.asyncio
 
+from services.auth.sessions import measures
+from services.auth.sessions.queries import Ended
 from services.auth.settings import Settings
 from shared.database import Tx
 
@@ -20,13 +22,14 @@ class Revocations:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    def tell(self, tx: Tx, session_ids: Sequence[UUID]) -> None:
+    def tell(self, tx: Tx, ended: Sequence[Ended]) -> None:
         """Once `tx` is committed. What Redis misses, the worker tells again from the table."""
 
         async def now() -> None:
-            await self.tell_now(session_ids)
+            measures.observe(each.seconds for each in ended)
+            await self.tell_now([each.session_id for each in ended])
 
-        if session_ids:
+        if ended:
             tx.after_commit(now)
 
     async def tell_now(self, session_ids: Sequence[UUID]) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 import redis.asyncio
+from prometheus_client import REGISTRY
 
 from services.auth.tests.house import PASSWORD, House, slug
 from shared.database import Database
@@ -180,6 +181,46 @@ async def test_revocations_that_redis_lost_are_told_again(house: House, database
     await tell_of_revoked(database, house.kit)
 
     assert await seconds_revoked(house, ada["access_token"]) > 0
+
+
+async def test_the_length_of_a_session_is_measured_once_when_it_ends(house: House) -> None:
+    ada = await house.login()
+    before = counted_sessions()
+
+    await house.post("/auth/sign-out", token=ada["access_token"])
+    await house.post("/auth/sign-out", token=ada["access_token"])
+
+    assert counted_sessions() == before + 1
+
+
+async def test_a_session_that_was_left_is_measured_when_it_is_forgotten(house: House, database: Database) -> None:
+    from services.auth.sessions.actions import prune  # noqa: PLC0415
+
+    ada, left = await house.login(), await house.login()
+    await house.post("/auth/sign-out", token=ada["access_token"])
+    async with database.transaction() as tx:
+        for each in (ada, left):
+            await tx.execute(AGE_SESSION, session_id=session_of(each["access_token"]))
+    before = counted_sessions()
+
+    while await prune(database, house.kit):
+        pass
+
+    assert counted_sessions() >= before + 1
+
+
+async def test_sessions_in_use_are_counted(house: House, database: Database) -> None:
+    from services.auth.sessions.actions import measure  # noqa: PLC0415
+
+    await house.login()
+
+    await measure(database, house.kit)
+
+    assert (REGISTRY.get_sample_value("homeroom_sessions_active") or 0) >= 1
+
+
+def counted_sessions() -> float:
+    return REGISTRY.get_sample_value("homeroom_session_seconds_count") or 0
 
 
 async def test_other_sessions_outlive_a_sign_out(house: House) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from prometheus_client import Histogram
 
 from services.notification.alerts import queries, rules
 from services.notification.alerts.schemas import AlertRow, DueAlert
@@ -26,6 +27,11 @@ log = structlog.get_logger()
 BATCH: Final = 100
 """Alerts told in one transaction."""
 POSTPONED: Final = timedelta(seconds=30)
+LATENESS_SECONDS: Final = Histogram(
+    "homeroom_alert_lateness_seconds",
+    "From the end of an absence's grace period to the guardians' inboxes.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600),
+)
 
 
 async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: AttendanceDayChanged, *, version: int) -> None:
@@ -94,6 +100,16 @@ async def _release(tx: Tx, teller: Teller, settings: Settings, school_id: UUID, 
     untold = [after for before, after in moves if rules.is_untold(before.alert, after.alert)]
     await teller.tell_alerts(tx, school_id, [(row, recipients[row.student_id, row.day]) for row in told])
     await teller.record_untold(tx, school_id, untold)
+    _measure(tx, [before for before, after in moves if rules.must_tell(before.alert, after.alert)])
+
+
+def _measure(tx: Tx, told: Sequence[AlertRow]) -> None:
+    async def observe() -> None:
+        now = clock.now()
+        for each in told:
+            LATENESS_SECONDS.observe((now - (each.due_at or now)).total_seconds())
+
+    tx.after_commit(observe)
 
 
 async def _recipients(

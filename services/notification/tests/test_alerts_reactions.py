@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.notification.inbox.live import Announcer
 from services.notification.settings import Settings
@@ -33,6 +34,19 @@ async def test_each_guardian_hears_of_an_absence_once_when_the_grace_period_is_o
     assert first.title == "Ada was marked absent"
     assert "(Maths, English)" in first.body
     assert await school.state(ada) == "sent"
+
+
+async def test_how_late_guardians_heard_is_measured(school: School) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("homeroom_alert_lateness_seconds_count") or 0
+
+    ada = await school.student()
+    await school.guardian(ada)
+    before = counted()
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    assert counted() == before + 1
 
 
 async def test_an_absence_that_is_explained_within_the_grace_period_is_not_told(school: School) -> None:
