@@ -6,7 +6,7 @@ BIN := .venv/bin
 DUMPS := $(BIN)/python -m tools.dumps
 T ?=
 
-.PHONY: setup run test check fix migrate schema openapi contracts lock clean help
+.PHONY: setup run test check fix migrate db-top schema openapi contracts lock clean help
 
 setup: .venv/dev-stamp ## Make .venv with everything that developing needs
 
@@ -34,6 +34,9 @@ fix: setup ## Repair what can be repaired by itself
 migrate: .venv/run-stamp ## Bring the schemas in .run up to date without starting the rest
 	@exec $(BIN)/python -m tools.launch --only-migrate
 
+db-top: .venv/run-stamp ## Show what the running database spends its time on (URL=… for another one)
+	@$(BIN)/python -m tools.db_top $(if $(URL),--url $(URL))
+
 schema: setup ## Write services/*/schema.sql anew
 	$(DUMPS) schema
 
@@ -53,7 +56,7 @@ clean: ## Remove .run with all its data, .venv and caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .venv/dev-stamp: requirements-dev.lock tools/setup.sh
 	@tools/setup.sh requirements-dev.lock
