@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
@@ -102,13 +103,16 @@ async def link(reader: Reader, *, school_id: UUID, link_id: UUID) -> GuardianLin
     return await reader.one(GuardianLink, LINK, school_id=school_id, link_id=link_id)
 
 
-LINKS = """
+# Uses the key; guardian_link_student for one student, the unique key for one guardian.
+SELECT_LINKS: LiteralString = """
 SELECT id, guardian_id, student_id, relation, may_see, receives_alerts, priority, starts_on, ends_on, is_active, version
 FROM guardian_link
 WHERE school_id = %(school_id)s
-AND (%(guardian_id)s::uuid IS NULL OR guardian_id = %(guardian_id)s)
-AND (%(student_id)s::uuid IS NULL OR student_id = %(student_id)s)
 AND id > %(after_id)s
+"""
+OF_GUARDIAN: LiteralString = "AND guardian_id = %(guardian_id)s"
+OF_STUDENT: LiteralString = "AND student_id = %(student_id)s"
+IN_ORDER: LiteralString = """
 ORDER BY id
 LIMIT %(limit)s
 """
@@ -123,9 +127,11 @@ async def links(
     after_id: UUID,
     limit: int,
 ) -> list[GuardianLink]:
+    """Those of one guardian, of one student, of both, or of the school."""
+    narrowed: list[LiteralString] = [*([OF_GUARDIAN] if guardian_id else []), *([OF_STUDENT] if student_id else [])]
     return await reader.all(
         GuardianLink,
-        LINKS,
+        "\n".join((SELECT_LINKS, *narrowed, IN_ORDER)),
         school_id=school_id,
         guardian_id=guardian_id,
         student_id=student_id,

@@ -265,40 +265,47 @@ JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.
 LEFT JOIN register ON register.school_id = lesson.school_id AND register.lesson_id = lesson.id
 """
 
-# One list for all who look at a day: a null filter lets every lesson pass. Uses lesson_day.
-LESSONS_OF_DAY = (
-    SELECT_LESSON
-    + """
+# Uses lesson_day; for one student enrolment_student, for one teacher the keys of lesson_teacher.
+OF_DAY: LiteralString = """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
-AND (%(teacher_id)s::uuid IS NULL OR EXISTS (
-    SELECT 1
+"""
+OF_TEACHER: LiteralString = """
+AND lesson.id IN (
+    SELECT lesson_teacher.lesson_id
     FROM lesson_teacher
-    WHERE lesson_teacher.school_id = lesson.school_id
-    AND lesson_teacher.lesson_id = lesson.id
+    WHERE lesson_teacher.school_id = %(school_id)s
     AND lesson_teacher.teacher_id = %(teacher_id)s
-))
-AND (%(student_id)s::uuid IS NULL OR EXISTS (
-    SELECT 1
+)
+"""
+OF_STUDENT: LiteralString = """
+AND lesson.class_id IN (
+    SELECT enrolment.class_id
     FROM enrolment
-    WHERE enrolment.school_id = lesson.school_id
-    AND enrolment.class_id = lesson.class_id
+    WHERE enrolment.school_id = %(school_id)s
     AND enrolment.student_id = %(student_id)s
-    AND enrolment.starts_on <= lesson.day
-    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
-))
+    AND enrolment.starts_on <= %(day)s
+    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= %(day)s)
+)
+"""
+IN_ORDER: LiteralString = """
 ORDER BY lesson.starts_at, school_class.title, lesson.id
 LIMIT 1000
 """
-)
+LESSONS_OF_DAY = SELECT_LESSON + OF_DAY + IN_ORDER
+LESSONS_OF_TEACHER = SELECT_LESSON + OF_DAY + OF_TEACHER + IN_ORDER
+LESSONS_OF_STUDENT = SELECT_LESSON + OF_DAY + OF_STUDENT + IN_ORDER
 
 
 async def lessons_of_day(
     reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID | None = None, student_id: UUID | None = None
 ) -> list[Lesson]:
-    return await reader.all(
-        Lesson, LESSONS_OF_DAY, school_id=school_id, day=day, teacher_id=teacher_id, student_id=student_id
-    )
+    """Those of one teacher, or of one student, when told; else the whole school's."""
+    if teacher_id is not None:
+        return await reader.all(Lesson, LESSONS_OF_TEACHER, school_id=school_id, day=day, teacher_id=teacher_id)
+    if student_id is not None:
+        return await reader.all(Lesson, LESSONS_OF_STUDENT, school_id=school_id, day=day, student_id=student_id)
+    return await reader.all(Lesson, LESSONS_OF_DAY, school_id=school_id, day=day)
 
 
 # Uses register_pkey.

@@ -1,0 +1,242 @@
+"""With 200 schools and 100,000 students no hot question reads what belongs to others (bar B31)."""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+
+from shared import clock
+from shared.database import Database
+from shared.identity import Role
+from shared.testing.http import client_of
+from shared.testing.stack import TEMPLATE, Stack
+from shared.testing.tokens import Tokens
+from tests.plans.explained import Plan, explain_for, faults, recorded, sizes
+from tests.plans.fill import CLASS, GUARDIAN, LESSON, OTHER, STUDENT, TEACHER, USER, an_id, fill, school_id
+from tools.topology import SERVICE_NAMES
+
+pytestmark = [pytest.mark.xdist_group("plans"), pytest.mark.timeout(600)]
+
+OURS = 100
+"""The school that asks; there are as many before as after it."""
+PLAN_CACHE_MODES = ("force_custom_plan", "force_generic_plan")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, and one of the same kind for fewer records: both must cost as many statements."""
+
+    service: str
+    role: str
+    path: str
+    fewer: str | None = None
+    walks: str | None = None
+    """Why it may look at every record of its own school; never at those of others."""
+
+
+def person_of(role: str) -> UUID | None:
+    return {
+        Role.TEACHER: an_id(TEACHER, OURS, 1),
+        Role.GUARDIAN: an_id(GUARDIAN, OURS, 1),
+        Role.STUDENT: an_id(STUDENT, OURS, 1),
+    }.get(role)
+
+
+TODAY = clock.now().date()
+YESTERDAY = TODAY - timedelta(days=1)
+STUDENT_PATH = f"/students/{an_id(STUDENT, OURS, 1)}"
+LESSON_PATH = f"/lessons/{an_id(LESSON, OURS, 101)}"
+CLASS_ID = an_id(CLASS, OURS, 1)
+CONTACTS = f"/contacts?class_id={CLASS_ID}"
+OFFICE, TEACHES, GUARDS, LEARNS = Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT
+
+
+def asked(service: str, role: str, path: str, fewer: str | None = None, walks: str | None = None) -> Asked:
+    return Asked(service=service, role=role, path=path, fewer=fewer, walks=walks)
+
+
+HOT = (
+    asked("academic", OFFICE, "/students?limit=50", "/students?limit=2"),
+    asked("academic", OFFICE, "/students?grade=3&limit=50", "/students?grade=3&limit=2"),
+    asked("academic", OFFICE, f"/students?class_id={CLASS_ID}&limit=50", f"/students?class_id={CLASS_ID}&limit=2"),
+    asked("academic", OFFICE, "/students?name=family%204&limit=50", walks="a name may begin either way"),
+    asked("academic", OFFICE, STUDENT_PATH),
+    asked("academic", OFFICE, f"{STUDENT_PATH}/guardians"),
+    asked("academic", OFFICE, "/teachers?limit=50", "/teachers?limit=2"),
+    asked("academic", OFFICE, "/guardians?limit=50", "/guardians?limit=2"),
+    asked("academic", OFFICE, "/guardian-links?limit=50", "/guardian-links?limit=2"),
+    asked("academic", OFFICE, f"/guardian-links?student_id={an_id(STUDENT, OURS, 1)}"),
+    asked("academic", OFFICE, f"/guardian-links?guardian_id={an_id(GUARDIAN, OURS, 1)}"),
+    asked("academic", OFFICE, "/classes?limit=50", "/classes?limit=2"),
+    asked("academic", OFFICE, f"/lessons?day={YESTERDAY}"),
+    asked("academic", TEACHES, "/classes?limit=50"),
+    asked("academic", TEACHES, f"/classes/{CLASS_ID}"),
+    asked("academic", TEACHES, f"/enrolments?class_id={CLASS_ID}&limit=50", f"/enrolments?class_id={CLASS_ID}&limit=2"),
+    asked("academic", TEACHES, "/students?limit=50", "/students?limit=2"),
+    asked("academic", TEACHES, f"/lessons?day={TODAY}"),
+    asked("academic", TEACHES, LESSON_PATH),
+    asked("academic", TEACHES, f"{LESSON_PATH}/register"),
+    asked("academic", TEACHES, f"{LESSON_PATH}/register/history"),
+    asked("academic", TEACHES, f"{STUDENT_PATH}/day?day={YESTERDAY}"),
+    asked("academic", TEACHES, f"{STUDENT_PATH}/attendance"),
+    asked("academic", GUARDS, "/students"),
+    asked("academic", GUARDS, f"{STUDENT_PATH}/attendance"),
+    asked("academic", GUARDS, f"/lessons?day={TODAY}&student_id={an_id(STUDENT, OURS, 1)}"),
+    asked("academic", LEARNS, f"/lessons?day={TODAY}"),
+    asked("communication", TEACHES, f"{CONTACTS}&limit=50", f"{CONTACTS}&limit=2"),
+    asked("notification", GUARDS, "/inbox?limit=50", "/inbox?limit=1"),
+    asked("notification", GUARDS, "/inbox?unread=true"),
+    asked("notification", GUARDS, "/inbox/unread-count"),
+    asked("notification", OFFICE, "/deliveries?limit=50", "/deliveries?limit=2"),
+    asked("notification", OFFICE, f"/deliveries?day={YESTERDAY}&limit=50"),
+    asked("notification", OFFICE, "/deliveries?state=failed&limit=50"),
+    asked("notification", OFFICE, f"/deliveries?student_id={an_id(STUDENT, OURS, 1)}"),
+    asked("notification", OFFICE, f"/deliveries/{an_id(OTHER, OURS, 101)}"),
+    asked("auth", OFFICE, "/invites?limit=50", "/invites?limit=2"),
+)
+
+
+class Crowded:
+    """A database of 200 schools; `explained` names the service whose plans are to be heard."""
+
+    def __init__(self, stack: Stack, tokens: Tokens) -> None:
+        self.stack, self.tokens = stack, tokens
+        self.admin_url = urlsplit(stack.admin_url)._replace(path=f"{urlsplit(stack.admin_url).path}_crowded").geturl()
+        self.name = self.admin_url.rpartition("/")[2]
+
+    def settings(self, service: str) -> Any:
+        url = urlsplit(self.stack.database_url(service))._replace(path=f"/{self.name}").geturl()
+        type_ = import_module(f"services.{service}.settings").Settings
+        return self.stack.settings(type_, service, database_url=url, database_pool_min=0)
+
+    def make(self) -> None:
+        with psycopg.connect(self.stack.admin_url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{self.name}" TEMPLATE {TEMPLATE}')
+        fill(self.admin_url, today=TODAY)
+        self.rows_of = sizes(self.admin_url)
+
+    def forget(self) -> None:
+        with psycopg.connect(self.stack.admin_url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+    @asynccontextmanager
+    async def client(self, service: str, plan_cache_mode: str) -> AsyncGenerator[httpx.AsyncClient]:
+        explain_for(self.admin_url, f"{service}_app", plan_cache_mode=plan_cache_mode)
+        app = import_module(f"services.{service}.app").create_app(self.settings(service), self.tokens.verifier)
+        async with client_of(app) as client:
+            yield client
+
+    def headers(self, role: str) -> dict[str, str]:
+        return self.tokens.headers(
+            role, school_id=school_id(OURS), user_id=an_id(USER, OURS, 1), person_id=person_of(role)
+        )
+
+
+@pytest.fixture(scope="module")
+def crowded(stack: Stack, tokens: Tokens) -> Generator[Crowded]:
+    crowded = Crowded(stack, tokens)
+    crowded.make()
+    yield crowded
+    crowded.forget()
+
+
+def asked_of(service: str) -> list[Asked]:
+    return [each for each in HOT if each.service == service]
+
+
+async def plans_of(client: httpx.AsyncClient, headers: dict[str, str], path: str) -> list[Plan]:
+    with recorded() as plans:
+        answer = await client.get(f"/api/v1{path}", headers=headers)
+    assert answer.status_code == 200, (path, answer.text)
+    return plans
+
+
+async def count_of(client: httpx.AsyncClient, headers: dict[str, str], path: str) -> int:
+    """The second time: a new connection hears of its first statement only when it is under way."""
+    await plans_of(client, headers, path)
+    return len(await plans_of(client, headers, path))
+
+
+@pytest.mark.parametrize("mode", PLAN_CACHE_MODES)
+@pytest.mark.parametrize("service", sorted({each.service for each in HOT}))
+async def test_no_question_reads_what_belongs_to_others(crowded: Crowded, service: str, mode: str) -> None:
+    found: list[str] = []
+    async with crowded.client(service, mode) as client:
+        for each in asked_of(service):
+            plans = await plans_of(client, crowded.headers(each.role), each.path)
+            assert plans, each.path
+            found += [
+                f"{each.role} {each.path}: {fault}"
+                for plan in plans
+                for fault in faults(plan, rows_of=crowded.rows_of, schema=service, walks=bool(each.walks))
+            ]
+
+    assert found == [], "\n\n".join(found)
+
+
+async def test_a_long_list_costs_as_many_statements_as_a_short_one(crowded: Crowded) -> None:
+    more: list[str] = []
+    for service in sorted({each.service for each in HOT if each.fewer}):
+        async with crowded.client(service, "auto") as client:
+            for each in asked_of(service):
+                if each.fewer:
+                    headers = crowded.headers(each.role)
+                    short = await count_of(client, headers, each.fewer)
+                    long = await count_of(client, headers, each.path)
+                    if short != long:
+                        more.append(f"{each.path}: {short} statements for few, {long} for many")
+
+    assert more == []
+
+
+async def test_a_register_is_taken_by_the_indexes(crowded: Crowded) -> None:
+    headers = crowded.headers(TEACHES)
+    path = f"/api/v1/lessons/{an_id(LESSON, OURS, 101)}/register"
+    async with crowded.client("academic", "force_generic_plan") as client:
+        register = (await client.get(path, headers=headers)).json()
+        marks = [{"student_id": line["student_id"], "code": "A"} for line in register["lines"]]
+        with recorded() as plans:
+            answer = await client.put(
+                path, headers=headers, json={"version": register["version"], "marks": marks, "reason": "Fire drill"}
+            )
+
+    assert answer.status_code == 200, answer.text
+    assert any("INSERT INTO attendance_mark" in plan.statement for plan in plans)
+    found = [fault for plan in plans for fault in faults(plan, rows_of=crowded.rows_of, schema="academic")]
+    assert found == [], "\n\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT id FROM student WHERE school_id = %(school_id)s AND upper(email) = 'NOBODY' LIMIT 10",
+        "SELECT lesson_id FROM attendance_mark WHERE day = %(day)s AND code = 'X' LIMIT 10",
+    ],
+    ids=["a filter that no index serves", "a table read for one school after the other"],
+)
+async def test_control_a_question_without_an_index_is_seen(crowded: Crowded, statement: Any) -> None:
+    explain_for(crowded.admin_url, "academic_app", plan_cache_mode="auto")
+    async with Database(crowded.settings("academic")) as database:
+        with recorded() as plans:
+            reader = database.reader(school_id=school_id(OURS))
+            await reader.all(
+                msgspec.defstruct("Row", ["id"]), statement, school_id=school_id(OURS), day=date(2026, 1, 1)
+            )
+
+    assert [fault for plan in plans for fault in faults(plan, rows_of=crowded.rows_of, schema="academic")]
+
+
+def test_the_database_is_as_large_as_promised(crowded: Crowded) -> None:
+    students = crowded.rows_of["academic.student"]
+    marks = crowded.rows_of["academic.attendance_mark"]
+
+    assert round(students, -3) == 100_000
+    assert marks >= 900_000
+    assert set(SERVICE_NAMES) >= {each.service for each in HOT}
