@@ -1,0 +1,1 @@
+"""The morning rush, and how fast others are at the same."""

@@ -1,0 +1,138 @@
+"""The morning rush: a thousand people, three hundred of them at once, each doing what their role does at 08:30."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import httpx
+
+from bench.client import Failed, FrontEnd
+from bench.house import PASSWORD, User
+from bench.measures import Times
+from shared.http_pool import Pool, PoolLimits, UpstreamError
+
+THINK_S: Final = (0.3, 1.5)
+"""Between two calls a person looks at the screen."""
+ARRIVE_S: Final = 20.0
+"""Over which those of the first wave arrive; from then on one comes whenever one leaves."""
+FILE_BYTES: Final = 10 * 1024 * 1024
+UPLOAD: Final = "upload of 10 MB"
+
+
+class Rush:
+    """`at_once` of the users are at it at any moment, until everybody was."""
+
+    def __init__(self, gateway_url: str, users: Sequence[User], *, at_once: int) -> None:
+        self._users = list(users)
+        self._at_once = at_once
+        self._pool = Pool(gateway_url, PoolLimits(connections=at_once, waiting=at_once, wait_s=30, connect_s=10))
+        self.times = Times()
+        self.failures: Counter[str] = Counter()
+        self.busy_s = 0.0
+        """How long people were at it, all together: seconds of sessions."""
+
+    async def play(self) -> float:
+        """How long it took, in seconds."""
+        random.shuffle(self._users)
+        places = asyncio.Semaphore(self._at_once)
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as everybody:
+            for number, user in enumerate(self._users):
+                arrives_s = ARRIVE_S * min(1.0, number / self._at_once)
+                everybody.create_task(self._come(user, places, began + arrives_s))
+        self._pool.close()
+        return time.perf_counter() - began
+
+    async def _come(self, user: User, places: asyncio.Semaphore, arrives: float) -> None:
+        await asyncio.sleep(max(0.0, arrives - time.perf_counter()))
+        async with places:
+            began = time.perf_counter()
+            person = Person(FrontEnd(self._pool, self.times, user.ip), user, self.times)
+            try:
+                await person.morning()
+            except (Failed, UpstreamError, httpx.HTTPError) as error:
+                self.failures[f"{user.role}: {type(error).__name__} {error}"[:300]] += 1
+            self.busy_s += time.perf_counter() - began
+
+
+class Person:
+    def __init__(self, front_end: FrontEnd, user: User, times: Times) -> None:
+        self._ask, self._user, self._times = front_end, user, times
+
+    async def morning(self) -> None:
+        await self._ask.sign_in(self._user.address, PASSWORD)
+        await self._think()
+        match self._user.role:
+            case "teacher":
+                await self._teach()
+            case "guardian":
+                await self._look_after_a_child()
+            case _:
+                await self._run_the_office()
+
+    async def _teach(self) -> None:
+        await self._ask.get("today (teacher)", "/today")
+        await self._think()
+        for lesson in (await self._ask.get("lessons of the day", "/lessons"))["items"]:
+            await self._think()
+            await self._take_register(lesson["id"])
+        await self._ask.get("class list", "/students", limit=100)
+        await self._think()
+        await self._inbox()
+
+    async def _take_register(self, lesson_id: str) -> None:
+        """Two in a class are missing."""
+        path = f"/lessons/{lesson_id}/register"
+        register = await self._ask.get("open a register", path)
+        await self._think()
+        students = [line["student_id"] for line in register["lines"]]
+        missing = set(random.sample(students, k=min(2, len(students))))
+        marks = [{"student_id": each, "code": "A" if each in missing else "P"} for each in students]
+        await self._ask.put("save a register", path, version=register["version"], marks=marks)
+        await self._think()
+
+    async def _look_after_a_child(self) -> None:
+        await self._ask.get("today (guardian)", "/today")
+        await self._think()
+        await self._inbox()
+        for child in (await self._ask.get("my children", "/students"))["items"]:
+            await self._think()
+            await self._ask.get("attendance of a child", f"/students/{child['id']}/attendance")
+        await self._read_announcements()
+
+    async def _run_the_office(self) -> None:
+        await self._ask.get("dashboard", "/today")
+        await self._think()
+        await self._ask.get("missing registers", "/missing-registers")
+        await self._think()
+        await self._announce()
+        await self._upload()
+        await self._ask.get("dashboard", "/today")
+
+    async def _inbox(self) -> None:
+        await self._ask.get("unread count", "/inbox/unread-count")
+        await self._think()
+        await self._ask.get("inbox", "/inbox", limit=20)
+        await self._think()
+
+    async def _read_announcements(self) -> None:
+        found = await self._ask.get("announcements", "/announcements", limit=20)
+        for each in found["items"][:1]:
+            await self._think()
+            await self._ask.post("read an announcement", f"/announcements/{each['announcement_id']}/read")
+
+    async def _announce(self) -> None:
+        """To every guardian of the school."""
+
+    async def _upload(self) -> None:
+        """Straight to the object store, as a browser does it."""
+
+    async def _think(self) -> None:
+        await asyncio.sleep(random.uniform(*THINK_S))
+
+
+def summary(failures: Counter[str]) -> list[dict[str, Any]]:
+    return [{"failure": what, "count": count} for what, count in failures.most_common(20)]
