@@ -6,7 +6,7 @@ BIN := .venv/bin
 DUMPS := $(BIN)/python -m tools.dumps
 T ?=
 
-.PHONY: setup run test check fix migrate db-top schema openapi contracts lock clean help
+.PHONY: setup run test check fix migrate bench db-top schema openapi contracts lock clean help
 
 setup: .venv/dev-stamp ## Make .venv with everything that developing needs
 
@@ -33,6 +33,9 @@ fix: setup ## Repair what can be repaired by itself
 
 migrate: .venv/run-stamp ## Bring the schemas in .run up to date without starting the rest
 	@exec $(BIN)/python -m tools.launch --only-migrate
+
+bench: setup ## Play the morning rush, compare with others, print the requirement table (10 minutes)
+	@$(BIN)/python -m bench
 
 db-top: .venv/run-stamp ## Show what the running database spends its time on (URL=… for another one)
 	@$(BIN)/python -m tools.db_top $(if $(URL),--url $(URL))
