@@ -22,8 +22,8 @@ import msgspec
 from bench import peers
 from bench.house import PASSWORD, Bench, User, new_stack
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
-from bench.rush import UPLOAD, Rush, summary
-from bench.table import SLOW_ON_PURPOSE, Part, Result, rows_of, text_of
+from bench.rush import UPLOAD, Rush
+from bench.table import SLOW_ON_PURPOSE, Failure, Part, Result, rows_of, text_of
 from tools.embedded.processes import PartFailed
 from tools.stack import ROOT, Stack
 
@@ -92,7 +92,7 @@ async def rush(stack: Stack, users: list[User], *, at_once: int) -> Result:
         connections=watch.connections,
         alerts=watch.alerts(),
         parts=_parts(cpu_us_per_request(before, after, requests)),
-        failures=summary(playing.failures),
+        failures=[Failure(what=what, count=count) for what, count in playing.failures.most_common()],
     )
 
 

@@ -5,7 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -132,7 +132,3 @@ class Person:
 
     async def _think(self) -> None:
         await asyncio.sleep(random.uniform(*THINK_S))
-
-
-def summary(failures: Counter[str]) -> list[dict[str, Any]]:
-    return [{"failure": what, "count": count} for what, count in failures.most_common(20)]

@@ -19,6 +19,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     is_met: bool
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    what: str
+    count: int
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us_per_request: float
     """Of the whole process in the whole run, for each request that the gateway answered."""
@@ -45,7 +50,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Percentiles
     """From the mark to the guardian's inbox."""
     parts: Mapping[str, Part]
-    failures: Sequence[Mapping[str, object]]
+    failures: Sequence[Failure]
+    """Mornings that could not be played to their end."""
     gateways: Mapping[str, Measured] = {}
     lists: Mapping[str, Measured] = {}
     rows: Sequence[Row] = ()
@@ -53,9 +59,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows_of(result: Result) -> list[Row]:
     dashboard, upload = result.calls.get("dashboard"), result.calls.get("upload of 10 MB")
-    failed = sum(each.failed for each in result.calls.values()) + sum(
-        int(str(each["count"])) for each in result.failures
-    )
+    failed = sum(each.failed for each in result.calls.values()) + sum(each.count for each in result.failures)
     rows = [
         _at_least("users in 5 schools", result.users, 1000),
         _at_least("at once", result.at_once, 300),
@@ -78,7 +82,8 @@ def rows_of(result: Result) -> list[Row]:
 def text_of(result: Result) -> str:
     return "\n".join(
         [
-            f"{result.users} people, {result.at_once} at once, {result.seconds:.0f} s; {result.machine}; {result.commit}",
+            f"{result.users} people, {result.at_once} at once, {result.seconds:.0f} s",
+            f"{result.machine}; {result.commit}",
             "",
             _table(
                 ("requirement", "required", "measured", ""),
@@ -99,7 +104,7 @@ def text_of(result: Result) -> str:
             ),
             *_comparison("gateway before a static upstream", "homeroom gateway", result.gateways),
             *_comparison("list a class of 20", "homeroom academic", result.lists),
-            *(f"failed: {each['count']} × {each['failure']}" for each in result.failures),
+            *(f"failed: {each.count} × {each.what}" for each in result.failures),
         ]
     )
 
