@@ -22,6 +22,7 @@ SUFFIXES = re.compile(r"_(bucket|count|sum|total|created)$")
 
 BOARD = json.loads((DEPLOY / "grafana/dashboards/homeroom.json").read_text())
 RULES = yaml.safe_load((DEPLOY / "prometheus/rules/homeroom.yml").read_text())["groups"][0]["rules"]
+SCRAPES = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
 
 
 @pytest.fixture(scope="module")
@@ -122,4 +123,14 @@ def test_the_alarms_watch_every_part_of_the_topology() -> None:
     (down,) = [rule["expr"] for rule in RULES if rule["alert"] == "PartIsDown"]
     (jobs,) = re.findall(r'job=~"([^"]+)"', down)
 
-    assert set(jobs.split("|")) == {GATEWAY.name, *SERVICE_NAMES}
+    watched = {
+        target.partition(":")[0]
+        for scrape in SCRAPES
+        if scrape["job_name"] in jobs.split("|")
+        for targets in scrape["static_configs"]
+        for target in targets["targets"]
+    }
+
+    parts = {*SERVICE_NAMES, *(f"{name}-worker" for name in SERVICE_NAMES)}
+    assert parts <= watched
+    assert {name for name in watched - parts if not name.startswith(GATEWAY.name)} == set()
