@@ -22,7 +22,7 @@ import msgspec
 from bench import peers
 from bench.house import PASSWORD, Bench, User, new_stack
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
-from bench.rush import UPLOAD, Rush
+from bench.rush import PAST_THE_API, Rush
 from bench.table import SLOW_ON_PURPOSE, Failure, Part, Result, rows_of, text_of
 from tools.embedded.processes import PartFailed
 from tools.stack import ROOT, Stack
@@ -70,13 +70,13 @@ async def rush(stack: Stack, users: list[User], *, at_once: int) -> Result:
     watch = DatabaseWatch(stack)
     watch.reset()
     began_at, before = datetime.now(UTC), usage(stack)
-    playing = Rush(stack.url(), users, at_once=at_once)
+    playing = Rush(stack.url(), stack.addresses.object_store_url, users, at_once=at_once)
     async with watch.watching():
         seconds = await playing.play()
     after, queries = usage(stack), watch.queries(seconds=seconds)
     await asyncio.sleep(5)  # the last alerts are on their way
     calls = playing.times.percentiles()
-    requests = sum(each.count for name, each in calls.items() if name != UPLOAD)
+    requests = sum(each.count for name, each in calls.items() if name not in PAST_THE_API)
     return Result(
         began_at=began_at.isoformat(timespec="seconds"),
         commit=_commit(),
@@ -87,7 +87,7 @@ async def rush(stack: Stack, users: list[User], *, at_once: int) -> Result:
         requests_per_minute=requests * 60 / seconds,
         session_seconds=playing.busy_s / max(len(users), 1),
         calls=calls,
-        answers=playing.times.of_all(but=(*SLOW_ON_PURPOSE, UPLOAD)),
+        answers=playing.times.of_all(but=(*SLOW_ON_PURPOSE, *PAST_THE_API)),
         queries=queries,
         connections=watch.connections,
         alerts=watch.alerts(),

@@ -1,8 +1,9 @@
 """One person's front end, cheap enough that 300 of them fit beside what they measure."""
 
+import asyncio
 import time
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -20,8 +21,8 @@ class Failed(Exception):
 class FrontEnd:
     """Asks the gateway through connections that all front ends share; each call is timed under its name."""
 
-    def __init__(self, pool: Pool, times: Times, ip: str) -> None:
-        self._pool, self._times, self._ip = pool, times, ip
+    def __init__(self, pool: Pool, objects: Pool, times: Times, ip: str) -> None:
+        self._pool, self._objects, self._times = pool, objects, times
         self._headers: list[tuple[bytes, bytes]] = [(b"x-forwarded-for", ip.encode())]
 
     async def sign_in(self, address: str, password: str) -> dict[str, Any]:
@@ -48,6 +49,39 @@ class FrontEnd:
             raise Failed(f"{method} {path}: {status} {answer[:300]!r}")
         return msgspec.json.decode(answer) if answer else None
 
+    async def upload(self, name: str, content: bytes) -> str:
+        """A PDF straight into the object store, as a browser does it, timed from the first question to `ready`."""
+        began = time.perf_counter()
+        asked = {"name": "letter.pdf", "size_bytes": len(content), "media_type": "application/pdf"}
+        new = await self.send("create a file", "POST", "/files", asked)
+        upload = new["upload"]
+        await asyncio.gather(*(self._put_part(part, upload["headers"], content) for part in upload["parts"]))
+        told = await self.send("complete a file", "POST", f"/files/{new['file']['id']}/complete", None)
+        self._times.add(name, time.perf_counter() - began, is_success=told["state"] == "ready")
+        return new["file"]["id"]
+
+    async def download(self, name: str, path: str) -> None:
+        """By a signed URL."""
+        url = (await self.get("sign a download", path))["url"]
+        began = time.perf_counter()
+        request = Request(method=b"GET", target=_target(url), headers=[(b"host", self._objects.authority)])
+        status, _ = await self._answered(self._objects, request)
+        self._times.add(name, time.perf_counter() - began, is_success=status == 200)
+
+    async def _put_part(self, part: dict[str, Any], headers: dict[str, str], content: bytes) -> None:
+        request = Request(
+            method=b"PUT",
+            target=_target(part["url"]),
+            headers=[
+                (b"host", self._objects.authority),
+                *((field.lower().encode(), value.encode()) for field, value in headers.items()),
+            ],
+            body=content[part["offset"] : part["offset"] + part["size_bytes"]],
+        )
+        status, told = await self._answered(self._objects, request)
+        if status != 200:
+            raise Failed(f"PUT of a part: {status} {told[:300]!r}")
+
     async def _exchange(self, method: str, path: str, body: object) -> tuple[int, bytes]:
         request = Request(
             method=method.encode(),
@@ -60,8 +94,17 @@ class FrontEnd:
             body=b"" if body is None else msgspec.json.encode(body),
             is_idempotent=method == "GET",
         )
-        answer = await self._pool.request(request, timeout_s=TIMEOUT_S)
+        return await self._answered(self._pool, request)
+
+    @staticmethod
+    async def _answered(pool: Pool, request: Request) -> tuple[int, bytes]:
+        answer = await pool.request(request, timeout_s=TIMEOUT_S)
         try:
             return answer.status, await answer.read_all(limit_bytes=LIMIT_BYTES, timeout_s=TIMEOUT_S)
         finally:
             answer.close()
+
+
+def _target(url: str) -> bytes:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}".encode()

@@ -18,17 +18,28 @@ THINK_S: Final = (0.3, 1.5)
 """Between two calls a person looks at the screen."""
 ARRIVE_S: Final = 20.0
 """Over which those of the first wave arrive; from then on one comes whenever one leaves."""
-FILE_BYTES: Final = 10 * 1024 * 1024
 UPLOAD: Final = "upload of 10 MB"
+DOWNLOAD: Final = "download of a letter"
+PAST_THE_API: Final = (UPLOAD, "upload of a letter", DOWNLOAD)
+"""Bytes that travel between a browser and the object store; what is asked of the API for it is counted by itself."""
+
+
+def _pdf(size_bytes: int) -> bytes:
+    return b"%PDF-1.7\n".ljust(size_bytes - 6, b"\n") + b"%%EOF\n"
+
+
+LETTER: Final = _pdf(200 * 1024)
+WORKSHEETS: Final = _pdf(10 * 1024 * 1024)
 
 
 class Rush:
     """`at_once` of the users are at it at any moment, until everybody was."""
 
-    def __init__(self, gateway_url: str, users: Sequence[User], *, at_once: int) -> None:
+    def __init__(self, gateway_url: str, objects_url: str, users: Sequence[User], *, at_once: int) -> None:
         self._users = list(users)
         self._at_once = at_once
-        self._pool = Pool(gateway_url, PoolLimits(connections=at_once, waiting=at_once, wait_s=30, connect_s=10))
+        limits = PoolLimits(connections=at_once, waiting=2 * at_once, wait_s=30, connect_s=10)
+        self._pool, self._objects = Pool(gateway_url, limits), Pool(objects_url, limits)
         self.times = Times()
         self.failures: Counter[str] = Counter()
         self.busy_s = 0.0
@@ -44,13 +55,14 @@ class Rush:
                 arrives_s = ARRIVE_S * min(1.0, number / self._at_once)
                 everybody.create_task(self._come(user, places, began + arrives_s))
         self._pool.close()
+        self._objects.close()
         return time.perf_counter() - began
 
     async def _come(self, user: User, places: asyncio.Semaphore, arrives: float) -> None:
         await asyncio.sleep(max(0.0, arrives - time.perf_counter()))
         async with places:
             began = time.perf_counter()
-            person = Person(FrontEnd(self._pool, self.times, user.ip), user, self.times)
+            person = Person(FrontEnd(self._pool, self._objects, self.times, user.ip), user)
             try:
                 await person.morning()
             except (Failed, UpstreamError, httpx.HTTPError) as error:
@@ -59,8 +71,8 @@ class Rush:
 
 
 class Person:
-    def __init__(self, front_end: FrontEnd, user: User, times: Times) -> None:
-        self._ask, self._user, self._times = front_end, user, times
+    def __init__(self, front_end: FrontEnd, user: User) -> None:
+        self._ask, self._user = front_end, user
 
     async def morning(self) -> None:
         await self._ask.sign_in(self._user.address, PASSWORD)
@@ -82,6 +94,7 @@ class Person:
         await self._ask.get("class list", "/students", limit=100)
         await self._think()
         await self._inbox()
+        await self._ask.upload(UPLOAD, WORKSHEETS)
 
     async def _take_register(self, lesson_id: str) -> None:
         """Two in a class are missing."""
@@ -109,7 +122,6 @@ class Person:
         await self._ask.get("missing registers", "/missing-registers")
         await self._think()
         await self._announce()
-        await self._upload()
         await self._ask.get("dashboard", "/today")
 
     async def _inbox(self) -> None:
@@ -121,14 +133,25 @@ class Person:
     async def _read_announcements(self) -> None:
         found = await self._ask.get("announcements", "/announcements", limit=20)
         for each in found["items"][:1]:
+            path = f"/announcements/{each['announcement_id']}"
             await self._think()
-            await self._ask.post("read an announcement", f"/announcements/{each['announcement_id']}/read")
+            announcement = await self._ask.get("open an announcement", path)
+            await self._ask.post("mark it read", f"{path}/read")
+            for file in announcement["files"]:
+                await self._ask.download(DOWNLOAD, f"{path}/files/{file['file_id']}")
 
     async def _announce(self) -> None:
-        """To every guardian of the school."""
-
-    async def _upload(self) -> None:
-        """Straight to the object store, as a browser does it."""
+        """To every guardian of the school, with a letter."""
+        letter = await self._ask.upload("upload of a letter", LETTER)
+        audience = {"include": [{"kind": "role", "role": "guardian"}]}
+        text = {"title": "Open day", "body": "Come and see us on Friday.", "audience": audience, "file_ids": [letter]}
+        await self._ask.post("preview an audience", "/announcements/preview", audience=audience)
+        await self._think()
+        draft = await self._ask.post("write an announcement", "/announcements", **text)
+        path = f"/announcements/{draft['announcement_id']}"
+        await self._ask.post("send an announcement", f"{path}/send", version=draft["version"])
+        await self._think()
+        await self._ask.get("receipts", f"{path}/receipts")
 
     async def _think(self) -> None:
         await asyncio.sleep(random.uniform(*THINK_S))
