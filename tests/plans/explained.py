@@ -4,13 +4,13 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from weakref import WeakSet
 
 import msgspec
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.errors import Diagnostic
-
-from shared import database
 
 BIG: Final = 2_000
 """Rows from which on a table must not be read as a whole."""
@@ -59,25 +59,25 @@ def sizes(admin_url: str) -> dict[str, float]:
 def recorded() -> Generator[list[Plan]]:
     """All plans of this process while the context is open."""
     plans: list[Plan] = []
-    listening: set[int] = set()
-    execute = database._execute
+    listening: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
+    execute = psycopg.AsyncConnection.execute
 
     def hear(diagnostic: Diagnostic) -> None:
         if found := PLAN.match(diagnostic.message_primary or ""):
             told = msgspec.json.decode(found.group(1))
             plans.append(Plan(told["Query Text"], told["Plan"]))
 
-    async def heard(connection: Any, *arguments: Any) -> Any:
-        if id(connection) not in listening:
-            listening.add(id(connection))
+    async def heard(connection: Any, *arguments: Any, **how: Any) -> Any:
+        if connection not in listening:
+            listening.add(connection)
             connection.add_notice_handler(hear)
-        return await execute(connection, *arguments)
+        return await execute(connection, *arguments, **how)
 
-    database._execute = heard
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, "execute", heard)
         yield plans
-    finally:
-        database._execute = execute
+    for connection in listening:
+        connection.remove_notice_handler(hear)
 
 
 def nodes(node: Any) -> Iterator[Any]:

@@ -141,7 +141,10 @@ NOTIFICATION: Final[tuple[LiteralString, ...]] = (
         school_id, delivery_id, notification_id, category, recipient_person_id, recipient_name, student_id, day,
         channel, address, state, attempts, subject, body, created_at, updated_at)
     SELECT school_id, notification_id, notification_id, category, recipient_person_id, 'Name', student_id,
-           created_at::date, 'email', 'somebody@home.test', 'sent', 1, 'Subject', 'Body', created_at, created_at
+           created_at::date, 'email', 'somebody@home.test',
+           (ARRAY['failed', 'unreachable', 'cancelled', 'sent', 'sent', 'sent', 'sent', 'sent', 'sent', 'sent'])
+               [1 + abs(hashtext(notification_id::text)) %% 10],
+           1, 'Subject', 'Body', created_at, created_at
     FROM notification.notification""",
     """INSERT INTO notification.absence_alert (
         school_id, student_id, day, state, episode, version, lessons, changed_by)

@@ -151,7 +151,7 @@ ROLL = """
 SELECT student.id AS student_id, student.given_name, student.family_name
 FROM student
 WHERE student.school_id = %(school_id)s
-AND (student.id = ANY(%(marked_ids)s) OR student.id IN (
+AND student.id IN (
     SELECT enrolment.student_id
     FROM enrolment
     WHERE enrolment.school_id = %(school_id)s
@@ -159,7 +159,9 @@ AND (student.id = ANY(%(marked_ids)s) OR student.id IN (
     AND enrolment.role = 'student'
     AND enrolment.starts_on <= %(day)s
     AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= %(day)s)
-))
+    UNION
+    SELECT unnest(%(marked_ids)s::uuid[])
+)
 ORDER BY student.family_name, student.given_name, student.id
 LIMIT 1000
 """
@@ -328,34 +330,39 @@ async def marked_days(reader: Reader, *, school_id: UUID, student_id: UUID, firs
     return [row.day for row in rows]
 
 
-# Every lesson that a student had on the day, with the latest mark. Uses lesson_day and the key of attendance_mark.
+# Every lesson that a student had on the day, with the latest mark. Uses enrolment_student, attendance_mark_student_day,
+# and the key of attendance_mark.
 MARKED_LESSONS = """
-SELECT student.id AS student_id, lesson.id AS lesson_id, school_class.title AS class_title, lesson.period,
+SELECT had.student_id, lesson.id AS lesson_id, school_class.title AS class_title, lesson.period,
        lesson.starts_at, lesson.ends_at, mark.code, mark.kind, mark.is_alerting, mark.minutes_late
-FROM student
-JOIN lesson ON lesson.school_id = student.school_id AND lesson.day = %(day)s AND NOT lesson.is_cancelled
+FROM (
+    SELECT enrolment.student_id, lesson.id AS lesson_id
+    FROM enrolment
+    JOIN lesson ON lesson.school_id = enrolment.school_id AND lesson.class_id = enrolment.class_id
+    WHERE enrolment.school_id = %(school_id)s
+    AND enrolment.student_id = ANY(%(student_ids)s)
+    AND enrolment.starts_on <= %(day)s
+    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= %(day)s)
+    AND lesson.day = %(day)s
+    UNION
+    SELECT attendance_mark.student_id, attendance_mark.lesson_id
+    FROM attendance_mark
+    WHERE attendance_mark.school_id = %(school_id)s
+    AND attendance_mark.student_id = ANY(%(student_ids)s)
+    AND attendance_mark.day = %(day)s
+) AS had
+JOIN lesson ON lesson.school_id = %(school_id)s AND lesson.id = had.lesson_id AND NOT lesson.is_cancelled
 JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
 LEFT JOIN LATERAL (
     SELECT attendance_mark.code, attendance_mark.kind, attendance_mark.is_alerting, attendance_mark.minutes_late
     FROM attendance_mark
     WHERE attendance_mark.school_id = lesson.school_id
     AND attendance_mark.lesson_id = lesson.id
-    AND attendance_mark.student_id = student.id
+    AND attendance_mark.student_id = had.student_id
     ORDER BY attendance_mark.register_version DESC
     LIMIT 1
 ) AS mark ON true
-WHERE student.school_id = %(school_id)s
-AND student.id = ANY(%(student_ids)s)
-AND (mark.code IS NOT NULL OR EXISTS (
-    SELECT 1
-    FROM enrolment
-    WHERE enrolment.school_id = lesson.school_id
-    AND enrolment.class_id = lesson.class_id
-    AND enrolment.student_id = student.id
-    AND enrolment.starts_on <= lesson.day
-    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
-))
-ORDER BY student.id, lesson.starts_at, lesson.id
+ORDER BY had.student_id, lesson.starts_at, lesson.id
 LIMIT 20000
 """
 
