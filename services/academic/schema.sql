@@ -523,6 +523,8 @@ ALTER TABLE ONLY academic.teacher
 ALTER TABLE ONLY academic.timetable_clash
     ADD CONSTRAINT timetable_clash_pkey PRIMARY KEY (school_id, class_id, day, period);
 
+CREATE INDEX absence_report_state ON academic.absence_report USING btree (school_id, state, id);
+
 CREATE INDEX absence_report_student ON academic.absence_report USING btree (school_id, student_id, ends_on);
 
 CREATE INDEX attendance_mark_student_day ON academic.attendance_mark USING btree (school_id, student_id, day);

@@ -18,6 +18,9 @@ DAYS: Final = 5
 NOTIFICATIONS: Final = 5
 """For each guardian."""
 
+ANNOUNCEMENTS: Final = 4
+FILES: Final = 50
+
 SCHOOL, STUDENT, TEACHER, GUARDIAN, CLASS, LESSON, LINK, USER, ENROLMENT, OTHER = range(1, 11)
 
 MAKE_ID: LiteralString = """
@@ -91,6 +94,12 @@ ACADEMIC: Final[tuple[LiteralString, ...]] = (
     FROM academic.lesson
     JOIN academic.enrolment USING (school_id, class_id)
     WHERE lesson.day < %(today)s AND enrolment.role = 'student'""",
+    """INSERT INTO academic.absence_report (
+        school_id, id, student_id, guardian_id, kind, starts_on, ends_on, reason, state, version, reported_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), public.an_id(2, s, n), public.an_id(4, s, n), 'absence',
+           %(today)s::date - n %% 200, %(today)s::date - n %% 200, 'Ill',
+           CASE WHEN n %% 25 = 0 THEN 'pending' ELSE 'accepted' END, 1, %(today)s
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
     """INSERT INTO academic.attendance_day (school_id, student_id, day, status, version)
     SELECT DISTINCT school_id, student_id, day, 'present', 1 FROM academic.attendance_mark""",
 )
@@ -105,12 +114,29 @@ COMMUNICATION: Final[tuple[LiteralString, ...]] = (
     """INSERT INTO communication.guardian (school_id, guardian_id, given_name, family_name, email, is_active, version)
     SELECT school_id, id, given_name, family_name, email, true, 1 FROM academic.guardian""",
     """INSERT INTO communication.guardian_link (
-        school_id, guardian_link_id, guardian_id, student_id, relation, priority, is_active, version)
-    SELECT school_id, id, guardian_id, student_id, relation, priority, true, 1 FROM academic.guardian_link""",
+        school_id, guardian_link_id, guardian_id, student_id, relation, priority, is_active, may_see, version)
+    SELECT school_id, id, guardian_id, student_id, relation, priority, true, true, 1 FROM academic.guardian_link""",
     """INSERT INTO communication.school_class (school_id, class_id, title, is_active, version)
     SELECT school_id, id, title, true, 1 FROM academic.school_class""",
     """INSERT INTO communication.class_member (school_id, class_id, person_id, role, starts_on)
     SELECT school_id, class_id, coalesce(student_id, teacher_id), role, starts_on FROM academic.enrolment""",
+    """INSERT INTO communication.announcement (
+        school_id, announcement_id, author_user_id, author_role, title, body, audience, is_urgent, state, created_at,
+        send_at, sent_by, sent_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), public.an_id(8, s, 1), 'school_admin', 'Title', 'Body',
+           '{"include": [{"kind": "role", "role": "guardian"}], "exclude": []}', false, 'sent', %(today)s, %(today)s,
+           public.an_id(8, s, 1), %(today)s::date - n
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(announcements)s) n""",
+    """INSERT INTO communication.announcement_recipient (
+        school_id, announcement_id, recipient_id, role, student_ids, part, sent_at, delivered_edition, delivered_at)
+    SELECT school_id, announcement_id, guardian_id, 'guardian', ARRAY[student_id], 1, sent_at, 1, sent_at
+    FROM communication.announcement
+    JOIN communication.guardian_link USING (school_id)""",
+    """INSERT INTO communication.file (
+        school_id, file_id, uploader_id, name, media_type, size_bytes, state, object_key, created_at, settled_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), public.an_id(8, s, n), 'letter.pdf', 'application/pdf', 1,
+           'ready', 'school/' || s || '/' || n, %(today)s, %(today)s
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(files)s) n""",
 )
 
 NOTIFICATION: Final[tuple[LiteralString, ...]] = (
@@ -189,6 +215,8 @@ def fill(admin_url: str, *, today: date) -> None:
         "per_class": PER_CLASS,
         "days": DAYS,
         "notifications": NOTIFICATIONS,
+        "announcements": ANNOUNCEMENTS,
+        "files": FILES,
         "today": today,
         "first": date(today.year - 1, 1, 1),
     }

@@ -54,6 +54,7 @@ YESTERDAY = TODAY - timedelta(days=1)
 STUDENT_PATH = f"/students/{an_id(STUDENT, OURS, 1)}"
 LESSON_PATH = f"/lessons/{an_id(LESSON, OURS, 101)}"
 CLASS_ID = an_id(CLASS, OURS, 1)
+ANNOUNCEMENT = an_id(OTHER, OURS, 1)
 CONTACTS = f"/contacts?class_id={CLASS_ID}"
 OFFICE, TEACHES, GUARDS, LEARNS = Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT
 
@@ -99,6 +100,21 @@ HOT = (
     asked("notification", OFFICE, "/deliveries?state=failed&limit=50"),
     asked("notification", OFFICE, f"/deliveries?student_id={an_id(STUDENT, OURS, 1)}"),
     asked("notification", OFFICE, f"/deliveries/{an_id(OTHER, OURS, 101)}"),
+    asked("academic", OFFICE, "/absence-reports?limit=50", "/absence-reports?limit=2"),
+    asked("academic", OFFICE, f"/absence-reports?day={TODAY}&limit=50", walks="spells of any length may touch a day"),
+    asked("academic", OFFICE, "/absence-reports?state=pending&limit=50"),
+    asked("academic", GUARDS, "/absence-reports?limit=50"),
+    asked("academic", OFFICE, "/missing-registers?limit=50", "/missing-registers?limit=2"),
+    asked("academic", TEACHES, "/missing-registers?limit=50", walks="the lessons of a week, most of which are saved"),
+    asked("communication", GUARDS, "/announcements?limit=20", "/announcements?limit=2"),
+    asked("communication", GUARDS, "/announcements?unread=true"),
+    asked("communication", GUARDS, f"/announcements/{ANNOUNCEMENT}"),
+    asked("communication", OFFICE, "/announcements/written?limit=20"),
+    asked("communication", OFFICE, f"/announcements/{ANNOUNCEMENT}/receipts"),
+    asked("communication", OFFICE, f"/announcements/{ANNOUNCEMENT}/recipients?limit=50"),
+    asked("communication", TEACHES, "/files?limit=20", "/files?limit=2"),
+    asked("communication", OFFICE, "/files?limit=20"),
+    asked("notification", GUARDS, "/notification-preferences"),
     asked("auth", OFFICE, "/invites?limit=50", "/invites?limit=2"),
 )
 

@@ -1,5 +1,6 @@
 """SQL over absence reports and their history."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Final, LiteralString
 from uuid import UUID
@@ -48,15 +49,18 @@ async def lock_report(tx: Tx, *, school_id: UUID, report_id: UUID) -> AbsenceRep
     return await tx.one(AbsenceReport, LOCK_REPORT, school_id=school_id, report_id=report_id)
 
 
-# The newest first, by the primary key from its end: ids are made in order of time.
-REPORTS = (
-    SELECT_REPORT
-    + """
-AND absence_report.id < %(before_id)s
-AND (%(state)s::text IS NULL OR absence_report.state = %(state)s)
-AND (%(day)s::date IS NULL OR (absence_report.starts_on <= %(day)s AND absence_report.ends_on >= %(day)s))
-AND (%(student_id)s::uuid IS NULL OR absence_report.student_id = %(student_id)s)
-AND (%(guardian_id)s::uuid IS NULL OR absence_report.student_id IN (
+# Newest first; uses the key, absence_report_student for one student or a guardian's children, absence_report_state. What
+# is not asked for is not in the statement, so that the planner may begin from what is.
+NEWEST_FIRST: LiteralString = """
+ORDER BY absence_report.id DESC
+LIMIT %(limit)s
+"""
+NARROWED_BY: Final[Mapping[str, LiteralString]] = {
+    "state": "AND absence_report.state = %(state)s",
+    "day": "AND absence_report.starts_on <= %(day)s AND absence_report.ends_on >= %(day)s",
+    "student_id": "AND absence_report.student_id = %(student_id)s",
+    "guardian_id": """
+AND absence_report.student_id IN (
     SELECT guardian_link.student_id
     FROM guardian_link
     WHERE guardian_link.school_id = %(school_id)s
@@ -64,24 +68,18 @@ AND (%(guardian_id)s::uuid IS NULL OR absence_report.student_id IN (
     AND guardian_link.is_active AND guardian_link.may_see
     AND (guardian_link.starts_on IS NULL OR guardian_link.starts_on <= %(today)s)
     AND (guardian_link.ends_on IS NULL OR guardian_link.ends_on >= %(today)s)
-))
-ORDER BY absence_report.id DESC
-LIMIT %(limit)s
-"""
 )
+""",
+}
 
 
 async def reports(
     reader: Reader, *, school_id: UUID, only: ReportFilter, before_id: UUID, limit: int
 ) -> list[AbsenceReport]:
-    return await reader.all(
-        AbsenceReport,
-        REPORTS,
-        school_id=school_id,
-        before_id=before_id,
-        limit=limit,
-        **msgspec.structs.asdict(only),
-    )
+    asked = msgspec.structs.asdict(only)
+    narrowed: list[LiteralString] = [narrowing for name, narrowing in NARROWED_BY.items() if asked[name] is not None]
+    statement = "\n".join((SELECT_REPORT, "AND absence_report.id < %(before_id)s", *narrowed, NEWEST_FIRST))
+    return await reader.all(AbsenceReport, statement, school_id=school_id, before_id=before_id, limit=limit, **asked)
 
 
 ADD_REPORT = """
