@@ -49,8 +49,8 @@ async def lock_report(tx: Tx, *, school_id: UUID, report_id: UUID) -> AbsenceRep
     return await tx.one(AbsenceReport, LOCK_REPORT, school_id=school_id, report_id=report_id)
 
 
-# Newest first; uses the key, absence_report_student for one student or a guardian's children, absence_report_state. What
-# is not asked for is not in the statement, so that the planner may begin from what is.
+# Newest first; uses the key, absence_report_student for one student or a guardian's children, absence_report_state.
+# What is not asked for is not in the statement, so that the planner may begin from what is.
 NEWEST_FIRST: LiteralString = """
 ORDER BY absence_report.id DESC
 LIMIT %(limit)s

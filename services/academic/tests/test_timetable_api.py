@@ -190,16 +190,17 @@ async def test_a_lesson_is_its_teachers_own(school: School, other_school: School
 async def test_until_the_first_register_the_days_so_far_follow_too(school: School) -> None:
     taught = await school.a_taught_class()
     yesterday = str(TODAY - timedelta(days=1))
-    await school.tell_zone("America/Los_Angeles", version=2)
+    # Zones ahead of the first: there, what is today here has begun at any hour of the night.
+    await school.tell_zone("Europe/Paris", version=2)
     moved = await school.lessons(Role.TEACHER, taught.teacher_id, day=yesterday)
     await school.save_register(taught, 0, {taught.student_ids[0]: "P"})
-    await school.tell_zone("America/Chicago", version=3)
+    await school.tell_zone("Europe/Helsinki", version=3)
 
     stayed = await school.lessons(Role.TEACHER, taught.teacher_id, day=yesterday)
 
     begins = [datetime.fromisoformat(each["items"][0]["starts_at"]) for each in (moved, stayed)]
     assert begins[0] == begins[1]
-    assert begins[0].astimezone(ZoneInfo("America/Los_Angeles")).time() == time(8)
+    assert begins[0].astimezone(ZoneInfo("Europe/Paris")).time() == time(8)
 
 
 async def test_a_class_that_is_added_later_has_no_lessons_before_it_came(school: School) -> None:
