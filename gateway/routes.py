@@ -19,7 +19,16 @@ log = structlog.get_logger()
 API: Final = "/api/v1/"
 PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "auth": ("auth", "invites", "admin-invites"),
-    "school": ("schools", "school", "districts", "academic-sessions", "bell-schedules", "calendar-days", "rooms"),
+    "school": (
+        "schools",
+        "school",
+        "districts",
+        "academic-sessions",
+        "bell-schedules",
+        "calendar-days",
+        "rooms",
+        "today",
+    ),
     "academic": (
         "imports",
         "students",

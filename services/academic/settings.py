@@ -20,6 +20,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     import_poll_s: float = 0.5
     lesson_watch_poll_s: float = 2.0
     """How often the worker looks whether a register has become missing anywhere."""
+    plan_watch_poll_s: float = 1.0
+    """How often the worker looks whether the lessons of a day differ from what was told of them."""
 
 
 def objects_of(settings: Settings) -> Objects:

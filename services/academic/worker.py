@@ -1,4 +1,4 @@
-"""What academic does unasked: it follows the school's calendar, tells of missing registers, and works on imports."""
+"""What academic does unasked: it follows the school's calendar, tells of lessons and missing registers, and imports."""
 
 from functools import partial
 from typing import Final
@@ -7,6 +7,7 @@ import msgspec
 
 from services.academic import reactions
 from services.academic.caches import KINDS
+from services.academic.day_plans import actions as day_plans
 from services.academic.imports.importer import Importer
 from services.academic.missing_registers.actions import look_at_next_school
 from services.academic.settings import Settings, objects_of
@@ -47,6 +48,7 @@ def create_worker(settings: Settings, database: Database) -> Worker:
         tasks=[
             every(settings.import_poll_s, "work_on_imports", importer.work),
             every(settings.lesson_watch_poll_s, "tell_missing_registers", partial(look_at_next_school, database)),
+            every(settings.plan_watch_poll_s, "tell_lessons", partial(day_plans.look_at_next_school, database)),
         ],
         resources=[cache, imports, school],
     )

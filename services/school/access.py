@@ -8,7 +8,7 @@ from litestar import Request
 from shared.identity import Role
 from shared.problems import Forbidden
 
-EVERYBODY: Final = frozenset({"school.read"})
+EVERYBODY: Final = frozenset({"school.read", "today.read"})
 ROSTER_SENDER: Final = "academic"
 
 PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {

@@ -9,6 +9,7 @@ from services.school.roster import routes as roster
 from services.school.schools import routes as schools
 from services.school.schools.rules import is_time_zone
 from services.school.settings import Settings
+from services.school.today import routes as today
 from shared.identity import Verifier
 from shared.settings import SettingsError
 from shared.web import build_app
@@ -22,7 +23,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     return build_app(
         "school",
         settings,
-        routers=[directory.router, schools.router, calendar.router, rooms.router, roster.router],
+        routers=[directory.router, schools.router, calendar.router, rooms.router, roster.router, today.router],
         permissions=PERMISSIONS,
         verifier=verifier,
         caches=KINDS,

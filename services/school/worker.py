@@ -1,9 +1,36 @@
-"""What school does unasked: it sends its events. It listens to nobody."""
+"""What school does unasked: it sends its events, and follows what the day of each school is made of."""
 
+from services.school.followed.reactions import told
 from services.school.settings import Settings
+from shared.contracts.academic import (
+    AbsenceReportChanged,
+    AttendanceDayChanged,
+    ClassChanged,
+    GuardianLinkChanged,
+    LessonsPlanned,
+    RegisterSaved,
+    StudentChanged,
+    TeacherChanged,
+)
+from shared.contracts.notification import DeliveryEnded
 from shared.database import Database
-from shared.worker import Worker
+from shared.worker import Worker, on
 
 
 def create_worker(settings: Settings, database: Database) -> Worker:
-    return Worker("school", database=database, bus_url=settings.bus_url, reactions=[], tasks=[])
+    return Worker(
+        "school",
+        database=database,
+        bus_url=settings.bus_url,
+        reactions=[
+            on(StudentChanged, told),
+            on(TeacherChanged, told),
+            on(ClassChanged, told),
+            on(GuardianLinkChanged, told),
+            on(AttendanceDayChanged, told),
+            on(AbsenceReportChanged, told),
+            on(LessonsPlanned, told),
+            on(RegisterSaved, told),
+            on(DeliveryEnded, told),
+        ],
+    )

@@ -136,6 +136,42 @@ class RegisterMissing(msgspec.Struct, frozen=True, kw_only=True, tag="academic.r
     teacher_ids: list[UUID]
 
 
+class LessonOfDay(msgspec.Struct, frozen=True, kw_only=True):
+    lesson_id: UUID
+    class_id: UUID
+    class_title: str
+    starts_at: Instant
+    ends_at: Instant
+    teacher_ids: list[UUID]
+    is_cancelled: bool
+
+
+class LessonsPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="academic.lessons_planned.v1", tag_field="type"):
+    """All lessons of one day of a school, as they now are: told a day ahead, and again when they changed.
+
+    Subject and version are the day's. Changes that follow each other within a second or two are told at once.
+    """
+
+    day: date
+    """In the school's time zone."""
+    lessons: list[LessonOfDay]
+    """In order of time; 2000 at the most, the first ones."""
+
+
+class RegisterSaved(msgspec.Struct, frozen=True, kw_only=True, tag="academic.register_saved.v1", tag_field="type"):
+    """The register of a lesson was saved, for the first time or to correct it. The subject is the lesson."""
+
+    lesson_id: UUID
+    day: date
+    """In the school's time zone."""
+    saved_at: Instant
+    present: int
+    """So many students have a mark of this kind now; who has none is counted nowhere."""
+    absent: int
+    late: int
+    excused: int
+
+
 AcademicEvent = (
     StudentChanged
     | TeacherChanged
@@ -145,4 +181,6 @@ AcademicEvent = (
     | AttendanceDayChanged
     | AbsenceReportChanged
     | RegisterMissing
+    | LessonsPlanned
+    | RegisterSaved
 )

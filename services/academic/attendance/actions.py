@@ -27,7 +27,7 @@ from services.academic.timetable import queries as timetable
 from services.academic.timetable.rules import require_own_lesson
 from services.academic.timetable.schemas import Lesson
 from shared import clock
-from shared.contracts.academic import AttendanceDayChanged
+from shared.contracts.academic import AttendanceDayChanged, RegisterSaved
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller
 from shared.outbox import publish
@@ -106,8 +106,15 @@ async def _save(
         reason=reason,
         now=now,
     )
+    await _tell(tx, school_id, lesson, version, now=now)
     student_ids = [new.student_id for new in marks]
     await derive_days(tx, school_id, student_ids, lesson.day, user_id=user_id, now=now)
+
+
+async def _tell(tx: Tx, school_id: UUID, lesson: Lesson, version: int, *, now: datetime) -> None:
+    counts = await queries.mark_counts(tx, school_id=school_id, lesson_id=lesson.id)
+    event = RegisterSaved(lesson_id=lesson.id, day=lesson.day, saved_at=now, **msgspec.structs.asdict(counts))
+    await publish(tx, event, school_id=school_id, subject=str(lesson.id), version=version)
 
 
 async def derive_days(

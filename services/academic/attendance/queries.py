@@ -30,6 +30,13 @@ class RollRow(msgspec.Struct, frozen=True, kw_only=True):
     family_name: str
 
 
+class MarkCounts(msgspec.Struct, frozen=True, kw_only=True):
+    present: int
+    absent: int
+    late: int
+    excused: int
+
+
 class EarlierMark(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     code: str
@@ -189,6 +196,28 @@ async def current_marks(
     reader: Reader, *, school_id: UUID, lesson_id: UUID, as_of: datetime | None = None
 ) -> list[MarkOfStudent]:
     return await reader.all(MarkOfStudent, CURRENT_MARKS, school_id=school_id, lesson_id=lesson_id, as_of=as_of)
+
+
+MARK_COUNTS = """
+SELECT count(*) FILTER (WHERE current.kind = 'present') AS present,
+       count(*) FILTER (WHERE current.kind = 'absent') AS absent,
+       count(*) FILTER (WHERE current.kind = 'late') AS late,
+       count(*) FILTER (WHERE current.kind = 'excused') AS excused
+FROM (
+    SELECT DISTINCT ON (student_id) kind
+    FROM attendance_mark
+    WHERE school_id = %(school_id)s
+    AND lesson_id = %(lesson_id)s
+    ORDER BY student_id, register_version DESC
+) AS current
+"""
+
+
+async def mark_counts(reader: Reader, *, school_id: UUID, lesson_id: UUID) -> MarkCounts:
+    """How many students have which kind of mark now."""
+    found = await reader.one(MarkCounts, MARK_COUNTS, school_id=school_id, lesson_id=lesson_id)
+    assert found is not None
+    return found
 
 
 EARLIER_MARKS = """

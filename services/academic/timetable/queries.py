@@ -405,8 +405,14 @@ async def other_lesson(
     )
 
 
-# The table stands outside the tenant's wall (ADR 0803).
+# The tables stand outside the tenant's wall (ADR 0803).
 WATCH_LESSONS = """
+WITH plan AS (
+    INSERT INTO plan_watch AS existing (school_id, due_at)
+    VALUES (%(school_id)s, %(due_at)s)
+    ON CONFLICT (school_id) DO UPDATE
+    SET due_at = least(existing.due_at, excluded.due_at)
+)
 INSERT INTO lesson_watch AS existing (school_id, due_at)
 VALUES (%(school_id)s, %(due_at)s)
 ON CONFLICT (school_id) DO UPDATE
@@ -415,7 +421,7 @@ SET due_at = least(existing.due_at, excluded.due_at)
 
 
 async def watch_lessons(tx: Tx, *, school_id: UUID, due_at: datetime) -> None:
-    """Have the worker look at the school's lessons by then: they changed, and so may have what is due."""
+    """Have the worker look at the school's lessons by then: they changed, and so may have what is due or was told."""
     await tx.execute(WATCH_LESSONS, school_id=school_id, due_at=due_at)
 
 

@@ -1,0 +1,52 @@
+"""Keeping the read models of a school's day right, whatever the order in which events come."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from services.school.followed import forgetting, queries
+from shared.contracts.academic import (
+    AbsenceReportChanged,
+    AttendanceDayChanged,
+    ClassChanged,
+    GuardianLinkChanged,
+    LessonsPlanned,
+    RegisterSaved,
+    StudentChanged,
+    TeacherChanged,
+)
+from shared.contracts.notification import DeliveryEnded
+from shared.database import Tx
+
+KEPT: Final = timedelta(days=14)
+"""Days before that are forgotten. A change of time zone moves today by one."""
+ALERT: Final = "absence_alert"
+
+Followed = (
+    StudentChanged
+    | TeacherChanged
+    | ClassChanged
+    | GuardianLinkChanged
+    | AttendanceDayChanged
+    | AbsenceReportChanged
+    | LessonsPlanned
+    | RegisterSaved
+    | DeliveryEnded
+)
+
+
+async def follow(tx: Tx, school_id: UUID, event: Followed, *, version: int, since: datetime | None = None) -> None:
+    """Save what is told, unless something newer is known. `since`: see `queries`."""
+    match event:
+        case ClassChanged():
+            if await queries.save_class(tx, school_id=school_id, event=event, version=version, since=since):
+                await queries.replace_members(tx, school_id=school_id, class_id=event.class_id, members=event.members)
+        case LessonsPlanned():
+            if await queries.save_plan(tx, school_id=school_id, day=event.day, version=version, since=since):
+                await queries.replace_lessons(tx, school_id=school_id, day=event.day, lessons=event.lessons)
+                await forgetting.forget_days(tx, school_id=school_id, before=event.day - KEPT)
+        case DeliveryEnded():
+            if event.category == ALERT and event.student_id is not None and event.day is not None:
+                await queries.save(tx, school_id=school_id, event=event, version=version, since=since)
+        case _:
+            await queries.save(tx, school_id=school_id, event=event, version=version, since=since)

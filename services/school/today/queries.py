@@ -1,0 +1,327 @@
+"""SQL over the day of a school. Counts are counted when they are asked for; nothing is added up beforehand."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from services.school.today.schemas import (
+    Attendance,
+    DayName,
+    DayStatus,
+    OpenReports,
+    People,
+    Registers,
+    UnreachedStudent,
+)
+from shared.database import Reader
+
+DAY_NAME = """
+SELECT kind, title
+FROM calendar_day
+WHERE school_id = %(school_id)s
+AND day = %(day)s
+"""
+
+
+async def day_name(reader: Reader, *, school_id: UUID, day: date) -> DayName | None:
+    return await reader.one(DayName, DAY_NAME, school_id=school_id, day=day)
+
+
+# Uses today_student_active; the others by their keys.
+PEOPLE = """
+SELECT
+    (SELECT count(*) FROM today_student WHERE school_id = %(school_id)s AND is_active) AS students,
+    (SELECT count(*) FROM today_teacher WHERE school_id = %(school_id)s AND is_active) AS teachers,
+    (SELECT count(*) FROM today_class WHERE school_id = %(school_id)s AND is_active) AS classes
+"""
+
+
+async def people(reader: Reader, *, school_id: UUID) -> People:
+    return await reader.one(People, PEOPLE, school_id=school_id) or People(students=0, teachers=0, classes=0)
+
+
+# Uses today_student_active and the keys of today_attendance_day, today_lesson and today_class_member.
+ATTENDANCE = """
+WITH expected AS (
+    SELECT DISTINCT member.person_id AS student_id
+    FROM today_lesson AS lesson
+    JOIN today_class_member AS member
+        ON member.school_id = lesson.school_id AND member.class_id = lesson.class_id AND member.role = 'student'
+    WHERE lesson.school_id = %(school_id)s
+    AND lesson.day = %(day)s
+    AND %(has_lessons)s
+    AND NOT lesson.is_cancelled
+    AND member.starts_on <= lesson.day
+    AND (member.ends_on IS NULL OR member.ends_on >= lesson.day)
+)
+SELECT count(*) FILTER (WHERE marked.status = 'present') AS present,
+       count(*) FILTER (WHERE marked.status = 'absent') AS absent,
+       count(*) FILTER (WHERE marked.status = 'late') AS late,
+       count(*) FILTER (WHERE marked.status = 'excused') AS excused,
+       count(*) FILTER (
+           WHERE coalesce(marked.status, 'unmarked') = 'unmarked' AND expected.student_id IS NOT NULL
+       ) AS unmarked
+FROM today_student AS student
+LEFT JOIN today_attendance_day AS marked
+    ON marked.school_id = student.school_id AND marked.student_id = student.student_id AND marked.day = %(day)s
+LEFT JOIN expected ON expected.student_id = student.student_id
+WHERE student.school_id = %(school_id)s
+AND student.is_active
+"""
+
+
+async def attendance(reader: Reader, *, school_id: UUID, day: date, has_lessons: bool) -> Attendance:
+    found = await reader.one(Attendance, ATTENDANCE, school_id=school_id, day=day, has_lessons=has_lessons)
+    return found or Attendance(present=0, absent=0, late=0, excused=0, unmarked=0)
+
+
+# Uses the keys of today_lesson, today_register and today_class_member.
+REGISTERS = """
+SELECT count(*) AS lessons,
+       count(register.lesson_id) AS saved,
+       count(*) FILTER (
+           WHERE register.lesson_id IS NULL AND lesson.starts_at <= %(now)s AND roll.has_students
+       ) AS missing,
+       count(*) FILTER (WHERE register.lesson_id IS NULL AND lesson.starts_at > %(now)s) AS to_come,
+       count(*) FILTER (
+           WHERE register.lesson_id IS NULL AND lesson.starts_at <= %(now)s AND NOT roll.has_students
+       ) AS not_needed
+FROM today_lesson AS lesson
+LEFT JOIN today_register AS register
+    ON register.school_id = lesson.school_id AND register.day = lesson.day AND register.lesson_id = lesson.lesson_id
+CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT 1
+    FROM today_class_member AS member
+    WHERE member.school_id = lesson.school_id
+    AND member.class_id = lesson.class_id
+    AND member.role = 'student'
+    AND member.starts_on <= lesson.day
+    AND (member.ends_on IS NULL OR member.ends_on >= lesson.day)
+) AS has_students) AS roll
+WHERE lesson.school_id = %(school_id)s
+AND lesson.day = %(day)s
+AND NOT lesson.is_cancelled
+"""
+
+
+async def registers(reader: Reader, *, school_id: UUID, day: date, now: datetime) -> Registers:
+    found = await reader.one(Registers, REGISTERS, school_id=school_id, day=day, now=now)
+    return found or Registers(lessons=0, saved=0, missing=0, to_come=0, not_needed=0)
+
+
+# Whoever got another mail about the same child and day was reached. Uses the key of today_delivery.
+UNREACHED_STUDENTS = """
+SELECT delivery.student_id, coalesce(student.given_name, '') AS given_name,
+       coalesce(student.family_name, '') AS family_name, count(DISTINCT delivery.recipient_id) AS guardians
+FROM today_delivery AS delivery
+LEFT JOIN today_student AS student
+    ON student.school_id = delivery.school_id AND student.student_id = delivery.student_id
+WHERE delivery.school_id = %(school_id)s
+AND delivery.day = %(day)s
+AND delivery.state IN ('failed', 'unreachable')
+AND NOT EXISTS (
+    SELECT 1
+    FROM today_delivery AS other
+    WHERE other.school_id = delivery.school_id
+    AND other.day = delivery.day
+    AND other.student_id = delivery.student_id
+    AND other.recipient_id = delivery.recipient_id
+    AND other.state = 'sent'
+)
+GROUP BY delivery.student_id, student.given_name, student.family_name
+ORDER BY student.family_name, student.given_name, delivery.student_id
+LIMIT 200
+"""
+
+
+async def unreached_students(reader: Reader, *, school_id: UUID, day: date) -> list[UnreachedStudent]:
+    return await reader.all(UnreachedStudent, UNREACHED_STUDENTS, school_id=school_id, day=day)
+
+
+UNREACHED_GUARDIANS = """
+SELECT count(DISTINCT delivery.recipient_id)
+FROM today_delivery AS delivery
+WHERE delivery.school_id = %(school_id)s
+AND delivery.day = %(day)s
+AND delivery.state IN ('failed', 'unreachable')
+AND NOT EXISTS (
+    SELECT 1
+    FROM today_delivery AS other
+    WHERE other.school_id = delivery.school_id
+    AND other.day = delivery.day
+    AND other.student_id = delivery.student_id
+    AND other.recipient_id = delivery.recipient_id
+    AND other.state = 'sent'
+)
+"""
+
+
+async def unreached_guardians(reader: Reader, *, school_id: UUID, day: date) -> int:
+    return await reader.value(int, UNREACHED_GUARDIANS, school_id=school_id, day=day) or 0
+
+
+# Uses today_absence_report_pending.
+PENDING = """
+SELECT count(*) FILTER (WHERE kind = 'leave') AS leave, count(*) FILTER (WHERE kind = 'absence') AS absences
+FROM today_absence_report
+WHERE school_id = %(school_id)s
+AND state = 'pending'
+AND ends_on >= %(day)s
+"""
+
+
+async def pending(reader: Reader, *, school_id: UUID, day: date) -> OpenReports:
+    return await reader.one(OpenReports, PENDING, school_id=school_id, day=day) or OpenReports(leave=0, absences=0)
+
+
+class TaughtRow(msgspec.Struct, frozen=True, kw_only=True):
+    lesson_id: UUID
+    class_id: UUID
+    class_title: str
+    starts_at: datetime
+    ends_at: datetime
+    is_cancelled: bool
+    students: int
+    saved_at: datetime | None
+
+
+# Uses the keys of today_lesson (the lessons of a day are few), today_register and today_class_member.
+TAUGHT = """
+SELECT lesson.lesson_id, lesson.class_id, lesson.class_title, lesson.starts_at, lesson.ends_at, lesson.is_cancelled,
+       register.saved_at,
+       (
+           SELECT count(DISTINCT member.person_id)
+           FROM today_class_member AS member
+           WHERE member.school_id = lesson.school_id
+           AND member.class_id = lesson.class_id
+           AND member.role = 'student'
+           AND member.starts_on <= lesson.day
+           AND (member.ends_on IS NULL OR member.ends_on >= lesson.day)
+       ) AS students
+FROM today_lesson AS lesson
+LEFT JOIN today_register AS register
+    ON register.school_id = lesson.school_id AND register.day = lesson.day AND register.lesson_id = lesson.lesson_id
+WHERE lesson.school_id = %(school_id)s
+AND lesson.day = %(day)s
+AND %(teacher_id)s = ANY(lesson.teacher_ids)
+ORDER BY lesson.starts_at, lesson.lesson_id
+LIMIT 100
+"""
+
+
+async def taught(reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID) -> list[TaughtRow]:
+    return await reader.all(TaughtRow, TAUGHT, school_id=school_id, day=day, teacher_id=teacher_id)
+
+
+class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    given_name: str
+    family_name: str
+    status: DayStatus
+
+
+# Uses today_guardian_link_guardian. The dates of a link need no event: they are compared with today.
+CHILDREN = """
+SELECT student.student_id, student.given_name, student.family_name, coalesce(marked.status, 'unmarked') AS status
+FROM today_student AS student
+LEFT JOIN today_attendance_day AS marked
+    ON marked.school_id = student.school_id AND marked.student_id = student.student_id AND marked.day = %(day)s
+WHERE student.school_id = %(school_id)s
+AND student.is_active
+AND student.student_id IN (
+    SELECT link.student_id
+    FROM today_guardian_link AS link
+    WHERE link.school_id = %(school_id)s
+    AND link.guardian_id = %(guardian_id)s
+    AND link.is_active
+    AND link.may_see
+    AND (link.starts_on IS NULL OR link.starts_on <= %(day)s)
+    AND (link.ends_on IS NULL OR link.ends_on >= %(day)s)
+)
+ORDER BY student.given_name, student.student_id
+LIMIT 50
+"""
+
+
+async def children(reader: Reader, *, school_id: UUID, guardian_id: UUID, day: date) -> list[StudentRow]:
+    """Whom the guardian may see today."""
+    return await reader.all(StudentRow, CHILDREN, school_id=school_id, guardian_id=guardian_id, day=day)
+
+
+STUDENT = """
+SELECT student.student_id, student.given_name, student.family_name, coalesce(marked.status, 'unmarked') AS status
+FROM today_student AS student
+LEFT JOIN today_attendance_day AS marked
+    ON marked.school_id = student.school_id AND marked.student_id = student.student_id AND marked.day = %(day)s
+WHERE student.school_id = %(school_id)s
+AND student.student_id = %(student_id)s
+AND student.is_active
+"""
+
+
+async def student(reader: Reader, *, school_id: UUID, student_id: UUID, day: date) -> StudentRow | None:
+    return await reader.one(StudentRow, STUDENT, school_id=school_id, student_id=student_id, day=day)
+
+
+class LessonRow(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    lesson_id: UUID
+    class_title: str
+    starts_at: datetime
+    ends_at: datetime
+    is_cancelled: bool
+
+
+# Uses today_class_member_person and the key of today_lesson.
+LESSONS_OF_STUDENTS = """
+SELECT DISTINCT lesson.starts_at, member.person_id AS student_id, lesson.lesson_id, lesson.class_title, lesson.ends_at,
+       lesson.is_cancelled
+FROM today_class_member AS member
+JOIN today_lesson AS lesson
+    ON lesson.school_id = member.school_id AND lesson.class_id = member.class_id AND lesson.day = %(day)s
+WHERE member.school_id = %(school_id)s
+AND member.person_id = ANY(%(student_ids)s::uuid[])
+AND member.role = 'student'
+AND member.starts_on <= %(day)s
+AND (member.ends_on IS NULL OR member.ends_on >= %(day)s)
+ORDER BY lesson.starts_at, lesson.lesson_id
+LIMIT 1000
+"""
+
+
+async def lessons_of_students(
+    reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date
+) -> list[LessonRow]:
+    return await reader.all(LessonRow, LESSONS_OF_STUDENTS, school_id=school_id, student_ids=list(student_ids), day=day)
+
+
+class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    absence_report_id: UUID
+    kind: Literal["absence", "leave"]
+    starts_on: date
+    ends_on: date
+    state: Literal["pending", "accepted"]
+
+
+# Uses today_absence_report_student.
+REPORTS_OF_STUDENTS = """
+SELECT student_id, absence_report_id, kind, starts_on, ends_on, state
+FROM today_absence_report
+WHERE school_id = %(school_id)s
+AND student_id = ANY(%(student_ids)s::uuid[])
+AND ends_on >= %(day)s
+AND starts_on <= %(day)s
+AND state IN ('pending', 'accepted')
+ORDER BY starts_on, absence_report_id
+LIMIT 500
+"""
+
+
+async def reports_of_students(
+    reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date
+) -> list[ReportRow]:
+    return await reader.all(ReportRow, REPORTS_OF_STUDENTS, school_id=school_id, student_ids=list(student_ids), day=day)
