@@ -5,10 +5,14 @@ import pytest
 
 from services.school.app import create_app
 from services.school.settings import Settings
+from services.school.tests.days import SchoolDay
 from services.school.tests.factories import House, School
+from services.school.worker import create_worker
+from shared.database import Database
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
+from shared.worker import Worker
 
 
 @pytest.fixture
@@ -30,3 +34,21 @@ def house(client: httpx.AsyncClient, tokens: Tokens, settings: Settings) -> Hous
 @pytest.fixture
 async def school(house: House) -> School:
     return await house.school()
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncGenerator[Database]:
+    async with Database(settings) as database:
+        yield database
+
+
+@pytest.fixture
+async def worker(settings: Settings, database: Database) -> AsyncGenerator[Worker]:
+    worker = create_worker(settings, database)
+    yield worker
+    await worker.bus.close()
+
+
+@pytest.fixture
+def day(school: School, worker: Worker) -> SchoolDay:
+    return SchoolDay(school, worker)

@@ -1,0 +1,316 @@
+"""What each role is shown of its school's day."""
+
+from datetime import timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.school.tests.days import (
+    TIME_ZONE,
+    SchoolDay,
+    a_class,
+    lesson,
+    link,
+    local,
+    mail,
+    marked,
+    member,
+    plan,
+    report,
+    saved,
+    student,
+    teacher,
+)
+from services.school.tests.factories import House
+from shared import clock
+from shared.identity import Role
+from shared.ids import new_id
+
+NOTHING = {
+    "people": {"students": 0, "teachers": 0, "classes": 0},
+    "attendance": {"present": 0, "absent": 0, "late": 0, "excused": 0, "unmarked": 0},
+    "registers": {"lessons": 0, "saved": 0, "missing": 0, "to_come": 0, "not_needed": 0},
+    "unreached": {"guardians": 0, "students": []},
+    "pending": {"leave": 0, "absences": 0},
+}
+ROLES = (Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT)
+
+
+class Taught:
+    """A class of two with its teacher, and Ada's mother."""
+
+    def __init__(self) -> None:
+        self.class_id, self.ada, self.ben, self.tess, self.anne = (new_id() for _ in range(5))
+
+    async def told(self, day: SchoolDay) -> "Taught":
+        members = [member(self.ada), member(self.ben), member(self.tess, "teacher")]
+        await day.hear(
+            student(self.ada),
+            student(self.ben, "Ben"),
+            teacher(self.tess),
+            a_class(self.class_id, *members),
+            link(self.anne, self.ada),
+        )
+        return self
+
+
+@pytest.fixture
+async def taught(day: SchoolDay) -> Taught:
+    return await Taught().told(day)
+
+
+async def test_a_school_of_which_nothing_was_told_has_a_day_of_zeros(day: SchoolDay) -> None:
+    shown = await day.shown(Role.SCHOOL_ADMIN)
+
+    assert shown == {
+        "day": str(day.today),
+        "time_zone": TIME_ZONE,
+        "holiday": None,
+        "special_day": None,
+        "office": NOTHING,
+        "lessons": None,
+        "students": None,
+    }
+    assert await day.lessons(new_id()) == []
+    assert await day.children(new_id()) == []
+
+
+async def test_the_office_sees_who_is_there(day: SchoolDay, taught: Taught) -> None:
+    gone = new_id()
+    await day.hear(
+        student(gone, is_active=False), teacher(new_id(), is_active=False), a_class(new_id(), is_active=False)
+    )
+
+    assert (await day.office())["people"] == {"students": 2, "teachers": 1, "classes": 1}
+
+
+async def test_the_office_sees_the_attendance_of_the_day(day: SchoolDay, taught: Taught) -> None:
+    at_home = new_id()
+    await day.hear(
+        student(at_home), plan(day.today, lesson(taught.class_id)), marked(day.after(-1), taught.ada, "absent")
+    )
+    assert (await day.office())["attendance"] == NOTHING["attendance"] | {"unmarked": 2}
+
+    await day.hear(marked(day.today, taught.ada, "late"))
+    assert (await day.office())["attendance"] == NOTHING["attendance"] | {"late": 1, "unmarked": 1}
+
+    await day.hear(marked(day.today, taught.ada, "excused"), marked(day.today, taught.ben, "present"), version=2)
+    assert (await day.office())["attendance"] == NOTHING["attendance"] | {"excused": 1, "present": 1}
+
+
+async def test_who_left_is_not_counted(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(plan(day.today, lesson(taught.class_id)), marked(day.today, taught.ada, "absent"))
+
+    await day.hear(student(taught.ada, is_active=False), version=2)
+
+    assert (await day.office())["attendance"] == NOTHING["attendance"] | {"unmarked": 1}
+
+
+async def test_the_office_sees_what_became_of_registers(day: SchoolDay, taught: Taught) -> None:
+    empty = new_id()
+    done = lesson(taught.class_id, begins_in=-120)
+    await day.hear(
+        a_class(empty, member(taught.tess, "teacher"), member(taught.ada, ends_on=day.after(-1))),
+        plan(
+            day.today,
+            done,
+            lesson(taught.class_id, begins_in=-60),
+            lesson(taught.class_id, begins_in=-50, is_cancelled=True),
+            lesson(empty, begins_in=-60),
+            lesson(taught.class_id, begins_in=60),
+        ),
+        saved(day.today, done.lesson_id, present=2),
+    )
+
+    registers = (await day.office())["registers"]
+
+    assert registers == {"lessons": 4, "saved": 1, "missing": 1, "to_come": 1, "not_needed": 1}
+
+
+async def test_the_office_sees_whom_no_mail_reached(day: SchoolDay, taught: Taught) -> None:
+    other = new_id()
+    again = mail(day.today, taught.ada, other, "failed")
+    await day.hear(
+        mail(day.today, taught.ada, taught.anne, "failed"),
+        mail(day.today, taught.ben, taught.anne, "failed"),
+        mail(day.today, taught.ben, None, "unreachable"),
+        again,
+        mail(day.today, taught.ada, other, "sent"),
+        mail(day.after(-1), taught.ben, new_id(), "failed"),
+        mail(day.today, taught.ben, new_id(), "failed", category="announcement"),
+        mail(day.today, taught.ben, new_id(), "cancelled"),
+    )
+
+    unreached = (await day.office())["unreached"]
+
+    assert unreached["guardians"] == 1
+    assert [(each["given_name"], each["guardians"]) for each in unreached["students"]] == [("Ada", 1), ("Ben", 1)]
+    assert {UUID(each["student_id"]) for each in unreached["students"]} == {taught.ada, taught.ben}
+
+
+async def test_a_student_with_nobody_to_write_to_is_among_them(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(mail(day.today, taught.ben, None, "unreachable"))
+
+    unreached = (await day.office())["unreached"]
+
+    assert unreached["guardians"] == 0
+    assert [(each["given_name"], each["guardians"]) for each in unreached["students"]] == [("Ben", 0)]
+
+
+async def test_the_office_sees_what_waits_for_it(day: SchoolDay, taught: Taught) -> None:
+    asked = report(taught.ada, day.after(3), day.after(4))
+    await day.hear(
+        asked,
+        report(taught.ben, day.after(-2), day.today),
+        report(taught.ben, day.after(-2), day.after(-1)),
+        report(taught.ada, day.today, day.today, kind="absence"),
+        report(taught.ada, day.today, day.today, state="accepted"),
+    )
+    assert (await day.office())["pending"] == {"leave": 2, "absences": 1}
+
+    refused = report(taught.ada, day.after(3), day.after(4), state="refused", absence_report_id=asked.absence_report_id)
+    await day.hear(refused, version=2)
+    assert (await day.office())["pending"] == {"leave": 1, "absences": 1}
+
+
+async def test_a_teacher_sees_their_lessons_those_without_a_register_first(day: SchoolDay, taught: Taught) -> None:
+    done, open_, to_come = (lesson(taught.class_id, taught.tess, begins_in=each) for each in (-120, -60, 60))
+    off = lesson(taught.class_id, taught.tess, begins_in=-240, is_cancelled=True)
+    others = lesson(taught.class_id, new_id(), begins_in=-60)
+    await day.hear(plan(day.today, off, done, open_, others, to_come), saved(day.today, done.lesson_id, present=2))
+
+    lessons = await day.lessons(taught.tess)
+
+    assert [(UUID(each["lesson_id"]), each["register"]) for each in lessons] == [
+        (open_.lesson_id, "missing"),
+        (off.lesson_id, "not_needed"),
+        (done.lesson_id, "saved"),
+        (to_come.lesson_id, "to_come"),
+    ]
+    assert [each["students"] for each in lessons] == [2] * 4
+    starts_at = local(lessons[0]["starts_at"])
+    assert starts_at == open_.starts_at
+    assert starts_at.utcoffset() == open_.starts_at.astimezone(ZoneInfo(TIME_ZONE)).utcoffset()
+
+
+async def test_a_guardian_sees_each_child(day: SchoolDay, taught: Taught) -> None:
+    first, second = lesson(taught.class_id), lesson(taught.class_id, begins_in=60)
+    await day.hear(
+        link(taught.anne, taught.ben),
+        plan(day.today, second, first),
+        marked(day.today, taught.ada, "late"),
+        report(taught.ben, day.after(-1), day.after(1), kind="absence", state="accepted"),
+        report(taught.ben, day.after(1), day.after(1)),
+        report(taught.ben, day.today, day.today, state="withdrawn"),
+    )
+
+    ada, ben = await day.children(taught.anne)
+
+    assert (ada["given_name"], ada["status"], ada["reports"]) == ("Ada", "late", [])
+    assert [UUID(each["lesson_id"]) for each in ada["lessons"]] == [first.lesson_id, second.lesson_id]
+    assert (ben["given_name"], ben["status"], len(ben["lessons"])) == ("Ben", "unmarked", 2)
+    assert [(each["kind"], each["state"]) for each in ben["reports"]] == [("absence", "accepted")]
+
+
+async def test_a_guardian_sees_no_child_of_others(day: SchoolDay, taught: Taught) -> None:
+    assert [each["given_name"] for each in await day.children(taught.anne)] == ["Ada"]
+    assert await day.children(new_id()) == []
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"is_active": False}, {"may_see": False}, {"ends": -1}, {"begins": 1}],
+    ids=["removed", "may no longer see", "ended yesterday", "begins tomorrow"],
+)
+async def test_a_child_is_gone_at_the_next_request(day: SchoolDay, terms: dict[str, int]) -> None:
+    ada, anne, link_id = new_id(), new_id(), new_id()
+    await day.hear(student(ada), link(anne, ada, link_id=link_id))
+    assert [each["given_name"] for each in await day.children(anne)] == ["Ada"]
+
+    told = {{"ends": "ends_on", "begins": "starts_on"}.get(name, name): value for name, value in terms.items()}
+    changed = {name: day.after(value) if name.endswith("_on") else bool(value) for name, value in told.items()}
+    await day.hear(link(anne, ada, link_id=link_id, **changed), version=2)
+
+    assert await day.children(anne) == []
+
+
+async def test_a_student_sees_themselves(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(plan(day.today, lesson(taught.class_id)), marked(day.today, taught.ada, "present"))
+
+    shown = await day.shown(Role.STUDENT, taught.ada)
+
+    assert [(each["given_name"], each["status"], len(each["lessons"])) for each in shown["students"]] == [
+        ("Ada", "present", 1)
+    ]
+    assert (shown["office"], shown["lessons"]) == (None, None)
+
+
+async def test_a_spell_that_ended_brings_no_lessons(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(plan(day.today, lesson(taught.class_id)))
+    await day.hear(a_class(taught.class_id, member(taught.ada, ends_on=day.after(-1)), member(taught.ben)), version=2)
+
+    assert [each["lessons"] for each in await day.children(taught.anne)] == [[]]
+
+
+async def test_a_holiday_shows_no_lessons(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(plan(day.today, lesson(taught.class_id, taught.tess)))
+    await day.holiday("Labor Day")
+
+    shown = await day.shown(Role.SCHOOL_ADMIN)
+
+    assert shown["holiday"] == "Labor Day"
+    assert shown["office"]["registers"] == NOTHING["registers"]
+    assert shown["office"]["attendance"]["unmarked"] == 0
+    assert await day.lessons(taught.tess) == []
+    assert (await day.children(taught.anne))[0]["lessons"] == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_today_is_the_schools_own(day: SchoolDay, taught: Taught, zone: str) -> None:
+    """They are 25 hours apart: never the same day."""
+    version = (await day.school.get("/school"))["version"]
+    changed = await day.school.send("PATCH", "/school", {"version": version, "time_zone": zone})
+    assert changed.status_code == 200, changed.text
+    there = clock.school_day(clock.now(), zone)
+    other = there + timedelta(days=1 if zone.endswith("Pago") else -1)
+    await day.hear(plan(other, lesson(taught.class_id, taught.tess)), marked(other, taught.ada, "absent"))
+    assert (await day.shown(Role.SCHOOL_ADMIN))["day"] == str(there)
+    assert await day.lessons(taught.tess) == []
+
+    await day.hear(plan(there, lesson(taught.class_id, taught.tess)), marked(there, taught.ada, "present"))
+
+    assert len(await day.lessons(taught.tess)) == 1
+    assert (await day.office())["attendance"] == NOTHING["attendance"] | {"present": 1, "unmarked": 1}
+
+
+async def test_another_school_shows_nothing_of_this_one(day: SchoolDay, taught: Taught, house: House) -> None:
+    await day.hear(
+        plan(day.today, lesson(taught.class_id, taught.tess)),
+        marked(day.today, taught.ada, "absent"),
+        mail(day.today, taught.ada, taught.anne, "failed"),
+        report(taught.ada, day.today, day.today),
+    )
+    elsewhere = SchoolDay(await house.school("Another"), day.worker)
+
+    assert await elsewhere.office() == NOTHING
+    assert await elsewhere.lessons(taught.tess) == []
+    assert await elsewhere.children(taught.anne) == []
+    assert (await elsewhere.shown(Role.STUDENT, taught.ada))["students"] == []
+
+
+async def test_a_school_that_is_not_here_is_not_found(day: SchoolDay) -> None:
+    for role in ROLES:
+        assert (await day.asked(role, new_id(), school_id=new_id())).status_code == 404
+
+
+async def test_nobody_and_who_belongs_to_no_school_are_refused(day: SchoolDay, house: House) -> None:
+    assert (await house.client.get("/api/v1/today")).status_code == 401
+    answer = await house.client.get("/api/v1/today", headers=house.tokens.headers(Role.PLATFORM_ADMIN))
+    assert answer.status_code == 403
+    assert (await day.asked(Role.PLATFORM_ADMIN)).status_code == 403
+
+
+@pytest.mark.parametrize("role", [Role.TEACHER, Role.GUARDIAN, Role.STUDENT])
+async def test_a_login_without_a_person_has_no_day(day: SchoolDay, role: str) -> None:
+    assert (await day.asked(role, None)).status_code == 403
