@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -32,11 +32,29 @@ WORKER_POOL_WAIT_S = 30.0
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 
+class VerbFailed(Exception):
+    """A verb could not do what it was asked for: one sentence for whoever asked."""
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+class Verb(msgspec.Struct, Generic[SettingsT], frozen=True, kw_only=True):
+    """A verb that only one service has. It ends by itself; `run` may raise VerbFailed."""
+
+    name: str
+    help: str
+    run: Callable[[SettingsT, argparse.Namespace], Awaitable[None]]
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+
+
 class Service(msgspec.Struct, Generic[SettingsT], frozen=True, kw_only=True):
     name: str
     settings: type[SettingsT]
     create_app: Callable[[SettingsT], ASGIApp]
     create_worker: Callable[[SettingsT, Database], Worker]
+    verbs: Sequence[Verb[SettingsT]] = ()
 
 
 def run(
@@ -45,19 +63,29 @@ def run(
     settings: type[SettingsT],
     create_app: Callable[[SettingsT], ASGIApp],
     create_worker: Callable[[SettingsT, Database], Worker],
+    verbs: Sequence[Verb[SettingsT]] = (),
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Run the verb on the command line; leaves with 2 and one sentence when a setting is missing or unreadable."""
-    service = Service(name=name, settings=settings, create_app=create_app, create_worker=create_worker)
-    arguments = _parser(name).parse_args(argv)
+    """Run the verb on the command line; leaves with 2 and one sentence when a setting is missing or unreadable.
+
+    `verbs` are those that no other service has; one that fails leaves with 1 and one sentence.
+    """
+    service = Service(name=name, settings=settings, create_app=create_app, create_worker=create_worker, verbs=verbs)
+    arguments = _parser(name, verbs).parse_args(argv)
     try:
         _run_verb(service, arguments)
     except SettingsError as error:
         sys.exit(_refuse(f"{name}: {error}"))
+    except VerbFailed as error:
+        _refuse(f"{name}: {error}")
+        sys.exit(1)
 
 
 def _run_verb(service: Service[Any], arguments: argparse.Namespace) -> None:
+    own = {verb.name: verb for verb in service.verbs}
     match arguments.verb:
+        case verb if verb in own:
+            asyncio.run(_run_own(service, own[verb], arguments))
         case "migrate":
             migrate(service.name, owner_url=settings.load(MigrateSettings).database_owner_url)
         case "openapi":
@@ -75,7 +103,7 @@ def openapi_text(app: ASGIApp) -> str:
     return msgspec.json.format(document, indent=2).decode() + "\n"
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def _parser(name: str, own: Sequence[Verb[Any]]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("serve", help="the API and the worker in one process")
@@ -89,7 +117,15 @@ def _parser(name: str) -> argparse.ArgumentParser:
     dead.add_parser("list", help="one JSON line each")
     replay = dead.add_parser("replay", help="hand them over again; what had its effect has it once")
     replay.add_argument("ids", nargs="*", help="ids from the list; all of them when left out")
+    for verb in own:
+        verb.add_arguments(verbs.add_parser(verb.name, help=verb.help))
     return parser
+
+
+async def _run_own(service: Service[Any], verb: Verb[Any], arguments: argparse.Namespace) -> None:
+    loaded: ServiceSettings = settings.load(service.settings)
+    logs.set_up_logs(service.name, loaded.log_level)
+    await verb.run(loaded, arguments)
 
 
 async def _serve(service: Service[Any], *, api: bool, worker: bool) -> None:

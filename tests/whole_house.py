@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.academic.day_plans.actions import look_at_next_school
 from services.auth.kit import Kit
 from services.communication.announcements.sending import send_due
 from services.communication.files.store import FileStore
@@ -28,6 +29,7 @@ from shared.bus import Outcome
 from shared.contracts.academic import AbsenceReportChanged
 from shared.contracts.auth import InviteIssued
 from shared.contracts.envelope import Envelope, event_type
+from shared.contracts.notification import DeliveryEnded
 from shared.contracts.roster import RosterUpserted
 from shared.database import Database
 from shared.identity import Role, Verifier
@@ -271,6 +273,8 @@ class FilledSchool:
         return self
 
     async def _carry(self) -> None:
+        while await look_at_next_school(self.house.services["academic"].worker.database):
+            pass
         await self.house.carry_events(self.school_id)
 
     async def _found(self) -> None:
@@ -456,6 +460,17 @@ class FilledSchool:
         deliveries = await self.ask("notification", "GET", "/deliveries")
         self.ids["delivery_id"] = deliveries["items"][0]["delivery_id"]
         await self._notices(worker)
+        ended = DeliveryEnded(
+            delivery_id=UUID(self.ids["delivery_id"]),
+            category="absence_alert",
+            state="failed",
+            recipient_id=UUID(self.ids["guardian_id"]),
+            student_id=UUID(self.ids["student_id"]),
+            day=self.today,
+            ended_at=clock.now(),
+        )
+        school = self.house.services["school"].worker
+        assert await deliver(school, ended, school_id=self.school_id) is Outcome.DONE
 
     async def _notices(self, worker: Worker) -> None:
         """Everybody wants announcements once a day, and there is one; the school insists on absences."""
@@ -549,6 +564,7 @@ class FilledSchool:
             "withdraw_absence_report": {"absence_report_id": self.ids["own_report_id"]},
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
+            "show_snapshot": {"kind": "students"},
             "save_notification_policy": {"at_least_daily": []},
             "send_announcement": {"at": None},
             "call_back_announcement": {"version": 2},

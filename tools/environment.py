@@ -107,6 +107,8 @@ def _own_variables(service: str, addresses: Addresses, secrets_: Secrets) -> dic
                 "BOOTSTRAP_PASSWORD": secrets_.bootstrap_password,
                 "CLIENT_IP_HEADER": "x-client-ip",
             }
+        case "school":
+            return {"ACADEMIC_URL": addresses.url("academic")}
         case "academic":
             return {
                 "SCHOOL_URL": addresses.url("school"),

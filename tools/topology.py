@@ -41,6 +41,7 @@ CALLS = (
     *(Call("gateway", name, "public requests") for name in SERVICE_NAMES),
     *(Call(name, "auth", "the keys that sign tokens") for name in (*SERVICE_NAMES, "gateway") if name != "auth"),
     Call("school", "auth", "service tokens"),
+    Call("school", "academic", "snapshots, when the read models of today are made anew"),
     Call("academic", "auth", "service tokens"),
     Call("academic", "school", "districts, schools and sessions of an import"),
 )

@@ -13,6 +13,7 @@ from services.academic.imports import routes as imports
 from services.academic.missing_registers import routes as missing_registers
 from services.academic.people import routes as people
 from services.academic.settings import Settings, objects_of
+from services.academic.snapshots import routes as snapshots
 from services.academic.timetable import routes as timetable
 from shared.identity import Verifier
 from shared.web import build_app
@@ -34,6 +35,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
             absences.router,
             missing_registers.router,
             imports.router,
+            snapshots.router,
         ],
         permissions=PERMISSIONS,
         verifier=verifier,

@@ -4,5 +4,7 @@ from shared.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
+    academic_url: str
+    """Where `academic` answers: read models that are made anew are made of its snapshots."""
     default_time_zone: str = "UTC"
     """The IANA zone of a school that a roster names for the first time, until its admin sets another."""

@@ -31,6 +31,8 @@ FILLED = frozenset(
         ),
         *(f"notification.{table}" for table in ("preference", "mail_hours", "notification_policy", "absence_report")),
         *(f"notification.{table}" for table in ("digest", "digest_item")),
+        *(f"school.today_{table}" for table in ("student", "class_member", "guardian_link", "lesson", "register")),
+        *(f"school.today_{table}" for table in ("attendance_day", "absence_report", "delivery", "teacher")),
         *("auth.invite", "auth.membership", "auth.outbox", "communication.student", "communication.guardian"),
         *("communication.announcement", "communication.announcement_recipient", "communication.outbox"),
     }
@@ -117,7 +119,7 @@ async def callers(operation: Operation, school: FilledSchool) -> list[dict[str, 
         case "public":
             return [{}]
         case "internal":
-            return [school.house.tokens.service_headers("academic")]
+            return [school.house.tokens.service_headers(service) for service in ("academic", "school")]
         case _:
             roles = [role for role in (*SCHOOL_ROLES, Role.PLATFORM_ADMIN) if role in operation.roles]
             return [await school.signed_in(operation.service, role) for role in roles]

@@ -16,6 +16,7 @@ from shared.contracts.academic import (
     TeacherChanged,
 )
 from shared.contracts.notification import DeliveryEnded
+from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept
 from shared.database import Tx
 
 KEPT: Final = timedelta(days=14)
@@ -28,7 +29,9 @@ Followed = (
     | ClassChanged
     | GuardianLinkChanged
     | AttendanceDayChanged
+    | AttendanceDayKept
     | AbsenceReportChanged
+    | AbsenceReportKept
     | LessonsPlanned
     | RegisterSaved
     | DeliveryEnded

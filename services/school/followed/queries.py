@@ -23,6 +23,7 @@ from shared.contracts.academic import (
     TeacherChanged,
 )
 from shared.contracts.notification import DeliveryEnded
+from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept
 from shared.database import Tx
 
 IF_NEWS: Final = """
@@ -156,7 +157,9 @@ Rows = (
     | TeacherChanged
     | GuardianLinkChanged
     | AttendanceDayChanged
+    | AttendanceDayKept
     | AbsenceReportChanged
+    | AbsenceReportKept
     | RegisterSaved
     | DeliveryEnded
 )
@@ -165,7 +168,9 @@ STATEMENT_OF: Mapping[type[Rows], LiteralString] = {
     TeacherChanged: SAVE_TEACHER,
     GuardianLinkChanged: SAVE_GUARDIAN_LINK,
     AttendanceDayChanged: SAVE_ATTENDANCE_DAY,
+    AttendanceDayKept: SAVE_ATTENDANCE_DAY,
     AbsenceReportChanged: SAVE_ABSENCE_REPORT,
+    AbsenceReportKept: SAVE_ABSENCE_REPORT,
     RegisterSaved: SAVE_REGISTER,
     DeliveryEnded: SAVE_DELIVERY,
 }

@@ -115,7 +115,7 @@ async def test_days_that_are_long_over_are_forgotten(day: SchoolDay, stack: Stac
     await day.hear(plan(day.today))
 
     days = {table: days_in(stack, day, table, column) for table, column in DATED.items()}
-    assert days == dict.fromkeys(DATED, {recently}) | {"today_plan": {recently, day.today}}
+    assert days == {table: {recently} for table in DATED} | {"today_plan": {recently, day.today}}
 
 
 DATED = {
