@@ -141,6 +141,15 @@ CREATE TABLE academic.course (
 
 ALTER TABLE ONLY academic.course FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE academic.day_plan (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    version bigint NOT NULL,
+    digest bytea NOT NULL
+);
+
+ALTER TABLE ONLY academic.day_plan FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE academic.enrolment (
     school_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -295,6 +304,11 @@ CREATE TABLE academic.outbox (
     published_at timestamp with time zone
 );
 
+CREATE TABLE academic.plan_watch (
+    school_id uuid NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE academic.register (
     school_id uuid NOT NULL,
     lesson_id uuid NOT NULL,
@@ -430,6 +444,9 @@ ALTER TABLE ONLY academic.course
 ALTER TABLE ONLY academic.course
     ADD CONSTRAINT course_school_id_sourced_id_key UNIQUE (school_id, sourced_id);
 
+ALTER TABLE ONLY academic.day_plan
+    ADD CONSTRAINT day_plan_pkey PRIMARY KEY (school_id, day);
+
 ALTER TABLE ONLY academic.enrolment
     ADD CONSTRAINT enrolment_overlap EXCLUDE USING gist (school_id WITH =, class_id WITH =, COALESCE(student_id, teacher_id) WITH =, daterange(starts_on, ends_on, '[]'::text) WITH &&) DEFERRABLE;
 
@@ -486,6 +503,9 @@ ALTER TABLE ONLY academic.lesson_watch
 
 ALTER TABLE ONLY academic.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY academic.plan_watch
+    ADD CONSTRAINT plan_watch_pkey PRIMARY KEY (school_id);
 
 ALTER TABLE ONLY academic.register_notice
     ADD CONSTRAINT register_notice_pkey PRIMARY KEY (school_id, lesson_id, step);
@@ -552,6 +572,8 @@ CREATE INDEX lesson_watch_due ON academic.lesson_watch USING btree (due_at);
 CREATE INDEX outbox_published ON academic.outbox USING btree (published_at) WHERE (published_at IS NOT NULL);
 
 CREATE INDEX outbox_unpublished ON academic.outbox USING btree (created_at) WHERE (published_at IS NULL);
+
+CREATE INDEX plan_watch_due ON academic.plan_watch USING btree (due_at);
 
 CREATE INDEX student_active ON academic.student USING btree (school_id, family_name, given_name, id) WHERE is_active;
 
@@ -640,6 +662,8 @@ ALTER TABLE academic.class_term ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.course ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE academic.day_plan ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE academic.enrolment ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.guardian ENABLE ROW LEVEL SECURITY;
@@ -687,6 +711,8 @@ CREATE POLICY tenant ON academic.calendar_day USING ((school_id = ( SELECT (NULL
 CREATE POLICY tenant ON academic.class_term USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.course USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON academic.day_plan USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.enrolment USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -740,6 +766,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE academic.class_term TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.course TO academic_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE academic.day_plan TO academic_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.enrolment TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.guardian TO academic_app;
@@ -763,6 +791,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.lesson_watch TO academic_app;
 GRANT SELECT,INSERT,DELETE ON TABLE academic.outbox TO academic_app;
 
 GRANT UPDATE(published_at) ON TABLE academic.outbox TO academic_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE academic.plan_watch TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.register TO academic_app;
 

@@ -129,6 +129,146 @@ CREATE TABLE school.school_directory (
     roster_name text NOT NULL
 );
 
+CREATE TABLE school.today_absence_report (
+    school_id uuid NOT NULL,
+    absence_report_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    kind text NOT NULL,
+    starts_on date NOT NULL,
+    ends_on date NOT NULL,
+    state text NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL,
+    CONSTRAINT today_absence_report_kind_check CHECK ((kind = ANY (ARRAY['absence'::text, 'leave'::text]))),
+    CONSTRAINT today_absence_report_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'accepted'::text, 'refused'::text, 'withdrawn'::text])))
+);
+
+ALTER TABLE ONLY school.today_absence_report FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_attendance_day (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    student_id uuid NOT NULL,
+    status text NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL,
+    CONSTRAINT today_attendance_day_status_check CHECK ((status = ANY (ARRAY['present'::text, 'late'::text, 'absent'::text, 'excused'::text, 'unmarked'::text])))
+);
+
+ALTER TABLE ONLY school.today_attendance_day FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_class (
+    school_id uuid NOT NULL,
+    class_id uuid NOT NULL,
+    title text NOT NULL,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_class FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_class_member (
+    school_id uuid NOT NULL,
+    class_id uuid NOT NULL,
+    person_id uuid NOT NULL,
+    role text NOT NULL,
+    starts_on date NOT NULL,
+    ends_on date,
+    CONSTRAINT today_class_member_role_check CHECK ((role = ANY (ARRAY['student'::text, 'teacher'::text])))
+);
+
+ALTER TABLE ONLY school.today_class_member FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_delivery (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    delivery_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    recipient_id uuid,
+    state text NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL,
+    CONSTRAINT today_delivery_state_check CHECK ((state = ANY (ARRAY['sent'::text, 'failed'::text, 'unreachable'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE ONLY school.today_delivery FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_guardian_link (
+    school_id uuid NOT NULL,
+    guardian_link_id uuid NOT NULL,
+    guardian_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    may_see boolean NOT NULL,
+    starts_on date,
+    ends_on date,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_guardian_link FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_lesson (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    lesson_id uuid NOT NULL,
+    class_id uuid NOT NULL,
+    class_title text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    teacher_ids uuid[] NOT NULL,
+    is_cancelled boolean NOT NULL
+);
+
+ALTER TABLE ONLY school.today_lesson FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_plan (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_plan FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_register (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    lesson_id uuid NOT NULL,
+    saved_at timestamp with time zone NOT NULL,
+    present integer NOT NULL,
+    absent integer NOT NULL,
+    late integer NOT NULL,
+    excused integer NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_register FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_student (
+    school_id uuid NOT NULL,
+    student_id uuid NOT NULL,
+    given_name text NOT NULL,
+    family_name text NOT NULL,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_student FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_teacher (
+    school_id uuid NOT NULL,
+    teacher_id uuid NOT NULL,
+    is_active boolean NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_teacher FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY school.academic_session
     ADD CONSTRAINT academic_session_pkey PRIMARY KEY (school_id, academic_session_id);
 
@@ -186,6 +326,39 @@ ALTER TABLE ONLY school.school_directory
 ALTER TABLE ONLY school.school
     ADD CONSTRAINT school_pkey PRIMARY KEY (school_id);
 
+ALTER TABLE ONLY school.today_absence_report
+    ADD CONSTRAINT today_absence_report_pkey PRIMARY KEY (school_id, absence_report_id);
+
+ALTER TABLE ONLY school.today_attendance_day
+    ADD CONSTRAINT today_attendance_day_pkey PRIMARY KEY (school_id, day, student_id);
+
+ALTER TABLE ONLY school.today_class_member
+    ADD CONSTRAINT today_class_member_pkey PRIMARY KEY (school_id, class_id, role, person_id, starts_on);
+
+ALTER TABLE ONLY school.today_class
+    ADD CONSTRAINT today_class_pkey PRIMARY KEY (school_id, class_id);
+
+ALTER TABLE ONLY school.today_delivery
+    ADD CONSTRAINT today_delivery_pkey PRIMARY KEY (school_id, day, delivery_id);
+
+ALTER TABLE ONLY school.today_guardian_link
+    ADD CONSTRAINT today_guardian_link_pkey PRIMARY KEY (school_id, guardian_link_id);
+
+ALTER TABLE ONLY school.today_lesson
+    ADD CONSTRAINT today_lesson_pkey PRIMARY KEY (school_id, day, lesson_id);
+
+ALTER TABLE ONLY school.today_plan
+    ADD CONSTRAINT today_plan_pkey PRIMARY KEY (school_id, day);
+
+ALTER TABLE ONLY school.today_register
+    ADD CONSTRAINT today_register_pkey PRIMARY KEY (school_id, day, lesson_id);
+
+ALTER TABLE ONLY school.today_student
+    ADD CONSTRAINT today_student_pkey PRIMARY KEY (school_id, student_id);
+
+ALTER TABLE ONLY school.today_teacher
+    ADD CONSTRAINT today_teacher_pkey PRIMARY KEY (school_id, teacher_id);
+
 CREATE INDEX idempotency_expires ON school.idempotency USING btree (expires_at);
 
 CREATE INDEX inbox_received ON school.inbox USING btree (received_at);
@@ -195,6 +368,16 @@ CREATE INDEX outbox_published ON school.outbox USING btree (published_at) WHERE 
 CREATE INDEX outbox_unpublished ON school.outbox USING btree (created_at) WHERE (published_at IS NULL);
 
 CREATE INDEX school_directory_name ON school.school_directory USING btree (name, school_id);
+
+CREATE INDEX today_absence_report_pending ON school.today_absence_report USING btree (school_id, ends_on) WHERE (state = 'pending'::text);
+
+CREATE INDEX today_absence_report_student ON school.today_absence_report USING btree (school_id, student_id, ends_on);
+
+CREATE INDEX today_class_member_person ON school.today_class_member USING btree (school_id, person_id);
+
+CREATE INDEX today_guardian_link_guardian ON school.today_guardian_link USING btree (school_id, guardian_id);
+
+CREATE INDEX today_student_active ON school.today_student USING btree (school_id, student_id) WHERE is_active;
 
 ALTER TABLE ONLY school.academic_session
     ADD CONSTRAINT academic_session_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
@@ -219,6 +402,12 @@ ALTER TABLE ONLY school.school_directory
 
 ALTER TABLE ONLY school.school
     ADD CONSTRAINT school_school_id_district_id_fkey FOREIGN KEY (school_id, district_id) REFERENCES school.school_directory(school_id, district_id);
+
+ALTER TABLE ONLY school.today_class_member
+    ADD CONSTRAINT today_class_member_school_id_class_id_fkey FOREIGN KEY (school_id, class_id) REFERENCES school.today_class(school_id, class_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY school.today_lesson
+    ADD CONSTRAINT today_lesson_school_id_day_fkey FOREIGN KEY (school_id, day) REFERENCES school.today_plan(school_id, day) ON DELETE CASCADE;
 
 ALTER TABLE school.academic_session ENABLE ROW LEVEL SECURITY;
 
@@ -250,6 +439,50 @@ CREATE POLICY tenant ON school.room USING ((school_id = ( SELECT (NULLIF(current
 
 CREATE POLICY tenant ON school.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON school.today_absence_report USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_attendance_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_class USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_class_member USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_delivery USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_guardian_link USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_lesson USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_plan USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_register USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_student USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.today_teacher USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+ALTER TABLE school.today_absence_report ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_attendance_day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_class ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_class_member ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_delivery ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_guardian_link ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_lesson ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_plan ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_register ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_student ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_teacher ENABLE ROW LEVEL SECURITY;
+
 GRANT USAGE ON SCHEMA school TO school_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE school.academic_session TO school_app;
@@ -275,3 +508,25 @@ GRANT SELECT,INSERT ON TABLE school.room TO school_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE school.school TO school_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE school.school_directory TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_absence_report TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_attendance_day TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_class TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_class_member TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_delivery TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_guardian_link TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_lesson TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_plan TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_register TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_student TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_teacher TO school_app;

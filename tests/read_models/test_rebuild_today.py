@@ -65,8 +65,8 @@ async def school(house: House) -> FilledSchool:
 
 
 class Owner:
-    """`academic`, asked as the command asks it; `meanwhile` happens when a page of its kind was read and is on its
-    way.
+    """`academic`, asked as the command asks it; `meanwhile` happens when a page with something of its kind was
+    read, and is on its way.
     """
 
     def __init__(self, house: House, meanwhile: Mapping[str, Callable[[], Awaitable[None]]] | None = None) -> None:
@@ -78,7 +78,7 @@ class Owner:
         response = await self._house.send("academic", "GET", url.removeprefix("http://academic"), headers=headers)
         assert response.status_code == 200, response.text
         kind = parse_qs(urlsplit(url).query)["kind"][0]
-        if happens := self._meanwhile.pop(kind, None):
+        if response.json()["items"] and (happens := self._meanwhile.pop(kind, None)):
             await happens()
         return msgspec.json.decode(response.content, type=answer)
 
