@@ -1,4 +1,4 @@
-"""What is remembered of a school, and the tables whose writing ends that. Nobody's name is in it."""
+"""What is remembered of a school, and the tables whose writing ends that; names are in a day only."""
 
 from typing import Final
 
@@ -11,4 +11,26 @@ DAYS: Final = Cached(cache="school", tables=frozenset({"calendar_day", "calendar
 """The bells of a day with a late start follow from those of its weekday."""
 ROOMS: Final = Cached(cache="school", tables=frozenset({"room"}))
 
-KINDS: Final = (SCHOOL, SESSIONS, BELLS, DAYS, ROOMS)
+TODAY: Final = Cached(
+    cache="dashboard",
+    tables=frozenset(
+        {
+            "school",
+            "calendar_day",
+            "today_student",
+            "today_teacher",
+            "today_class",
+            "today_class_member",
+            "today_guardian_link",
+            "today_attendance_day",
+            "today_absence_report",
+            "today_plan",
+            "today_lesson",
+            "today_register",
+            "today_delivery",
+        }
+    ),
+    is_personal=True,
+)
+
+KINDS: Final = (SCHOOL, SESSIONS, BELLS, DAYS, ROOMS, TODAY)

@@ -1,7 +1,9 @@
 """What school does unasked: it sends its events, and follows what the day of each school is made of."""
 
+from services.school.caches import KINDS
 from services.school.followed.reactions import told
 from services.school.settings import Settings
+from shared.cache import Cache
 from shared.contracts.academic import (
     AbsenceReportChanged,
     AttendanceDayChanged,
@@ -18,6 +20,8 @@ from shared.worker import Worker, on
 
 
 def create_worker(settings: Settings, database: Database) -> Worker:
+    cache = Cache("school", settings, KINDS)
+    database.tell_of_changes(cache.drop)
     return Worker(
         "school",
         database=database,
@@ -33,4 +37,5 @@ def create_worker(settings: Settings, database: Database) -> Worker:
             on(RegisterSaved, told),
             on(DeliveryEnded, told),
         ],
+        resources=[cache],
     )

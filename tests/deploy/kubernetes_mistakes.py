@@ -75,7 +75,7 @@ MISTAKES: dict[str, tuple[Change, Callable[[Cluster], Complaints]]] = {
         names_servers_that_are_there,
     ),
     "a call that topology does not know": (
-        _give("school", "AUTH_URL", "http://academic:3003"),
+        _give("notification", "AUTH_URL", "http://academic:3003"),
         names_servers_that_are_there,
     ),
     "a committed secret": (

@@ -91,7 +91,10 @@ MISTAKES = {
     "a server that is not there": (_env("auth", BUS_URL="amqp://x:y@rabbit:5672/"), names_servers_that_are_there),
     "a server that cannot be reached": (_set("redis", networks=["bus"]), names_servers_that_are_there),
     "a wrong port of a server": (_env("auth", REDIS_URL="redis://redis:6380/0"), names_servers_that_are_there),
-    "a call that topology does not know": (_env("school", AUTH_URL="http://academic:3003"), calls_only_whom_it_may),
+    "a call that topology does not know": (
+        _env("notification", AUTH_URL="http://academic:3003"),
+        calls_only_whom_it_may,
+    ),
     "a foreign role": (
         _env("auth", DATABASE_URL="postgresql://school_app:x@postgres:5432/homeroom"),
         uses_its_own_role,

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from services.academic.day_plans.actions import look_at_next_school
+from services.school.caches import TODAY
 from services.school.followed import queries
 from services.school.followed.rebuild import Rebuilt, rebuild
 from shared.identity import Role
@@ -18,6 +19,8 @@ from shared.ids import new_id
 from shared.problems import Unavailable
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
+from shared.transactions import Change
+from shared.web.app import litestar_of
 from tests.whole_house import FilledSchool, House, open_house
 
 T = TypeVar("T")
@@ -91,6 +94,9 @@ async def make_anew(school: FilledSchool, owner: Any) -> Rebuilt:
 
 
 async def shown(school: FilledSchool) -> list[Any]:
+    """Out of the tables: they are wrecked here behind the back of the cache."""
+    cache = litestar_of(school.house.services["school"].app).state.cache
+    await cache.drop({Change(school.school_id, table) for table in TODAY.tables})
     roles = (Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT)
     return [await school.ask("school", "GET", "/today", role) for role in roles]
 

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+from services.school.caches import KINDS
 from services.school.followed.rebuild import rebuild, school_ids
 from services.school.settings import Settings
+from shared.cache import Cache
 from shared.clients import InternalClient
 from shared.commands import Verb, VerbFailed
 from shared.database import Database
@@ -20,7 +22,9 @@ async def rebuild_today(settings: Settings, arguments: argparse.Namespace) -> No
     named: UUID | None = arguments.school
     one_connection = msgspec.structs.replace(settings, database_pool_min=0, database_pool_max=1)
     owner = InternalClient("school", secret=settings.service_secret, auth_url=settings.auth_url)
-    async with Database(one_connection) as database, owner:
+    cache = Cache("school", settings, KINDS)
+    async with Database(one_connection) as database, cache, owner:
+        database.tell_of_changes(cache.drop)
         async for school_id in _only(named) if named else school_ids(database):
             try:
                 rebuilt = await rebuild(database, owner, settings.academic_url, school_id)
