@@ -44,9 +44,8 @@ async def database(settings: Settings) -> AsyncGenerator[Database]:
 
 @pytest.fixture
 async def worker(settings: Settings, database: Database) -> AsyncGenerator[Worker]:
-    worker = create_worker(settings, database)
-    yield worker
-    await worker.bus.close()
+    async with create_worker(settings, database).opened() as worker:
+        yield worker
 
 
 @pytest.fixture
