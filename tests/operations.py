@@ -142,7 +142,7 @@ def _text(schema: Any, ids: Mapping[str, Any], name: str) -> str:
             for sample in samples:
                 if schema.get("minLength", 0) <= len(sample) <= longest and re.search(pattern, sample):
                     return sample
-    raise CannotBeMade(f"no honest value of {name!r}: {schema}")
+    raise CannotBeMade(f"no honest value of {name!r}, say one in NAMED_SAMPLES or FilledSchool.values(): {schema}")
 
 
 def resolved(operation: Operation, schema: Any) -> Any:
@@ -196,5 +196,7 @@ def value_at(body: Any, pointer: tuple[str | int, ...]) -> Any:
 
 def _known(ids: Mapping[str, Any], name: str) -> str:
     if name not in ids:
-        raise CannotBeMade(f"no value is known for {name!r}")
+        raise CannotBeMade(
+            f"no value is known for {name!r}: let FilledSchool (tests/whole_house.py) make one, in `ids`"
+        )
     return ids[name]

@@ -8,6 +8,7 @@ from gateway.settings import Settings
 from gateway.tests.upstreams import Service, gateway, served
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
+from tools.topology import SERVICE_NAMES
 
 SettingsOf = Callable[..., Settings]
 
@@ -36,8 +37,7 @@ def settings_of(stack: Stack, service_url: str, clean_redis: redis.asyncio.Redis
     """Settings with the one service behind all prefixes; `overrides` are fields by name."""
 
     def made(**overrides: object) -> Settings:
-        names = ("auth", "school", "academic", "communication", "notification")
-        urls = {f"{name}_url": service_url for name in names}
+        urls = {f"{name}_url": service_url for name in SERVICE_NAMES}
         return stack.settings(Settings, "gateway", port=0, **{**urls, **overrides})
 
     return made

@@ -96,7 +96,9 @@ class Attack:
             self.operation.url(good.path), params={**good.query, "limit": 1}, headers={**headers}
         )
         assert answer.status_code == 200, answer.text
-        assert answer.json()["next"], f"{self.operation} needs two rows, to be attacked by its cursor"
+        assert answer.json()["next"], (
+            f"{self.operation} needs a second page: FilledSchool (tests/whole_house.py) makes two"
+        )
         return parse_qs(urlsplit(answer.json()["next"]).query)["cursor"][0]
 
 

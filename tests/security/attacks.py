@@ -85,7 +85,9 @@ class Attacker:
                 answer = await self._cursor_page(operation, each)
                 if answer.is_success and answer.json()["next"]:
                     self.cursors[operation.operation_id] = parse_qs(urlsplit(answer.json()["next"]).query)["cursor"][0]
-            assert operation.operation_id in self.cursors, f"{operation} has no second page to make a cursor of"
+            assert operation.operation_id in self.cursors, (
+                f"{operation} has no second page to make a cursor of: FilledSchool (tests/whole_house.py) makes two"
+            )
 
     async def _cursor_page(self, operation: Operation, role: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.other.token(role)}"}
