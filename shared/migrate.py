@@ -2,7 +2,8 @@
 
 The files of `shared/sql` (outbox, inbox) come first, as migration 0000 of every service. Each file is one
 transaction under an advisory lock, with a lock timeout of 4 s and a statement timeout of 60 s, unless its first
-line is `-- no transaction` (for CREATE INDEX CONCURRENTLY). A file that changed after it was applied is refused.
+line is `-- no transaction` (for CREATE INDEX CONCURRENTLY): then it takes as long as it takes, and an index that an
+earlier attempt left half built is dropped first. A file that changed after it was applied is refused.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import LiteralString, cast
 import msgspec
 import structlog
 from psycopg import Connection, connect
+from psycopg.sql import SQL, Identifier
 
 log = structlog.get_logger()
 
@@ -23,6 +25,15 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     checksum text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
+"""
+
+HALF_BUILT = """
+SELECT pg_class.relname
+FROM pg_index
+JOIN pg_class ON pg_class.oid = pg_index.indexrelid
+WHERE NOT pg_index.indisvalid
+AND pg_class.relnamespace = current_schema()::regnamespace
+ORDER BY pg_class.relname
 """
 
 
@@ -94,7 +105,17 @@ def _apply(connection: Connection, migration: Migration) -> None:
         with connection.transaction():
             _run(connection, migration)
     else:
+        connection.execute("SET statement_timeout = 0")
+        _drop_half_built(connection)
         _run(connection, migration)
+        connection.execute("SET statement_timeout = '60s'")
+
+
+def _drop_half_built(connection: Connection) -> None:
+    """`IF NOT EXISTS` would pass over an index that is there and not valid, and nobody would ever use it."""
+    for (name,) in connection.execute(HALF_BUILT).fetchall():
+        connection.execute(SQL("DROP INDEX CONCURRENTLY {}").format(Identifier(name)))
+        log.warning("half_built_index_dropped", index=name)
 
 
 def _run(connection: Connection, migration: Migration) -> None:
