@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from http.client import NOT_FOUND
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,17 @@ import pytest
 from tests.e2e.district import (
     GUARDIAN,
     GUARDIANS,
+    HANA,
+    IRA,
+    JOAN,
+    MONA,
     QUIET_GUARDIAN,
     SCHOOLS,
     SECOND_TEACHER,
     STUDENT,
     TEACHER,
+    WEST_CLASSES,
+    WEST_TEACHER,
     district_zip,
 )
 from tools.front_end import Mailbox, Refused, Visitor, wait_for
@@ -26,7 +32,22 @@ from tools.stack import Stack
 
 TIME_ZONE = "America/Chicago"
 PASSWORD = "a good long password of one's own"
-OFFICES = {SCHOOLS[0]: "office@north.example", SCHOOLS[1]: "office@south.example"}
+OFFICES = {name: f"office@{name.split()[0].lower()}.example" for name in SCHOOLS}
+NORTH, SOUTH, WEST = SCHOOLS
+
+
+def where_it_is_noon() -> str:
+    """A zone without summer time in which the morning is over and midnight far, whenever the tests run.
+
+    Its name says how far Greenwich is ahead, not how far it is ahead of Greenwich.
+    """
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+
+
+def settings_of(school: str) -> dict[str, Any]:
+    if school == WEST:
+        return {"time_zone": where_it_is_noon(), "register_reminder_minutes": 0, "register_escalation_minutes": 0}
+    return {"time_zone": TIME_ZONE}
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +71,13 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     def today(self) -> date:
         return datetime.now(ZoneInfo(TIME_ZONE)).date()
 
+    @property
+    def west_today(self) -> date:
+        zone = self.visitor(OFFICES[WEST]).get("/school")["time_zone"]
+        return datetime.now(ZoneInfo(zone)).date()
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Generator[House]:
     directory: Path = tmp_path_factory.mktemp("house")
     with Stack(directory, env={"LOG_LEVEL": "WARNING"}) as stack:
@@ -92,8 +118,8 @@ def open_school(stack: Stack, mailbox: Mailbox, admin: Visitor, school: dict[str
     wait_for(invited, "auth to hear of the school")
     office = Visitor(stack.url()).accept(mailbox.code_for(address), PASSWORD)
     settings = office.get("/school")
-    office.patch("/school", version=settings["version"], time_zone=TIME_ZONE, grace_period_minutes=0)
-    office.put("/bell-schedules", periods=bell_periods())
+    office.patch("/school", version=settings["version"], grace_period_minutes=0, **settings_of(school["name"]))
+    office.put("/bell-schedules", periods=bell_periods(school["name"]))
     office.upload("/guardian-links/csv", GUARDIANS[school["name"]].encode(), "text/csv")
     guardians = set(re.findall(r"\S+?@[^,]+", GUARDIANS[school["name"]].replace(",", ", ")))
     for role, count in (("teacher", 1), ("guardian", len(guardians))):
@@ -113,18 +139,26 @@ def _invite(office: Visitor, role: str) -> int:
     return sum(each["role"] == role for each in office.every("/invites"))
 
 
-def bell_periods() -> list[dict[str, Any]]:
+def bell_periods(school: str) -> list[dict[str, Any]]:
     """Every day of the week, so that the tests hold on Sundays."""
+    hours = range(7, 7 + len(WEST_CLASSES)) if school == WEST else range(2)
+    past = 0 if school == WEST else 10
     return [
-        {"weekday": weekday, "period": period, "starts_at": starts_at, "ends_at": ends_at}
+        {
+            "weekday": weekday,
+            "period": str(period),
+            "starts_at": str(time(hour, past * (period == 1))),
+            "ends_at": str(time(hour, 40 + past * (period == 1))),
+        }
         for weekday in range(1, 8)
-        for period, starts_at, ends_at in (("1", "00:10:00", "00:50:00"), ("2", "01:00:00", "01:40:00"))
+        for period, hour in enumerate(hours, start=1)
     ]
 
 
 def come_in(stack: Stack, mailbox: Mailbox) -> None:
     """Everybody uses the codes in their mailbox; a second code joins the login that the first one made."""
-    codes = {TEACHER: 2, SECOND_TEACHER: 1, STUDENT: 1, GUARDIAN: 2, QUIET_GUARDIAN: 1}
+    single = (SECOND_TEACHER, STUDENT, QUIET_GUARDIAN, WEST_TEACHER, HANA, IRA, JOAN, MONA)
+    codes = {TEACHER: 2, GUARDIAN: 2} | dict.fromkeys(single, 1)
     for address, count in codes.items():
         mailbox.code_for(address, after=count - 1)
         for code in mailbox.codes_for(address):
