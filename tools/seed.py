@@ -7,6 +7,7 @@ again after it was cut off: what is there already stays. Ends by writing `demo.j
 import os
 import secrets
 import sys
+import time
 from contextlib import suppress
 from datetime import date, timedelta
 from http.client import NOT_FOUND
@@ -25,6 +26,12 @@ TEACHER = "paul.bruen.7bbf3a@school.edu"
 STUDENT = "abner.kovacek.de8b19@students.school.edu"
 GUARDIAN = "gloria.gray@family.example"
 """Two of her children are at the first school, one of them in the teacher's classes; a third is at the second."""
+ANNOUNCEMENT = {
+    "title": "Welcome to Homeroom",
+    "body": "From today on you hear here when your child is missed, and you can tell us here that your child is ill.",
+    "audience": {"include": [{"kind": "role", "role": "guardian"}]},
+}
+LOOK_AHEAD_DAYS = 21
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +160,52 @@ class Seeder:
         office.post("/invites", role="student", person_ids=[found["id"]])
 
 
+def announce(office: Visitor) -> None:
+    """To all guardians; what was written before the loader was cut off is sent now."""
+    written = next(
+        (each for each in office.every("/announcements/written") if each["title"] == ANNOUNCEMENT["title"]), None
+    ) or office.post("/announcements", **ANNOUNCEMENT)
+    if written["state"] == "draft":
+        reached = wait_for(lambda: settled_audience(office), "the guardians to be known", pause_s=0.5)
+        office.post(f"/announcements/{written['announcement_id']}/send", version=written["version"])
+        say(f"announcement to {reached} guardians")
+
+
+def settled_audience(office: Visitor) -> int:
+    """How many it comes to; 0 while guardians are still heard of."""
+    first, then = (_reached_after(office, seconds) for seconds in (0, 1))
+    return then if first == then else 0
+
+
+def _reached_after(office: Visitor, seconds: float) -> int:
+    time.sleep(seconds)
+    return office.post("/announcements/preview", audience=ANNOUNCEMENT["audience"])["recipients"]
+
+
+def report_absence(guardian: Visitor) -> None:
+    """Of one child, on the next school day; none when any was ever reported."""
+    if any(guardian.every("/absence-reports")):
+        return
+    child = min(guardian.every("/students"), key=lambda each: each["id"])
+    day = next_school_day(guardian, child["id"])
+    guardian.post(
+        "/absence-reports",
+        student_id=child["id"],
+        kind="absence",
+        starts_on=day,
+        ends_on=day,
+        reason="At the dentist's",
+    )
+    say(f"absence of {child['given_name']} reported for {day}")
+
+
+def next_school_day(guardian: Visitor, student_id: str) -> str:
+    """The first day to come on which the child has lessons; in long holidays, tomorrow."""
+    today = date.fromisoformat(guardian.get("/lessons", student_id=student_id)["day"])
+    coming = [str(today + timedelta(days=number)) for number in range(1, LOOK_AHEAD_DAYS + 1)]
+    return next((day for day in coming if guardian.get("/lessons", student_id=student_id, day=day)["items"]), coming[0])
+
+
 def main() -> None:
     directory = Path(os.environ["RUN_DIRECTORY"])
     seeder = Seeder(os.environ["GATEWAY_URL"], Mailbox(Path(os.environ["MAIL_DIRECTORY"])), directory)
@@ -167,6 +220,8 @@ def main() -> None:
     for address in (TEACHER, STUDENT, GUARDIAN):
         seeder.come_in(address)
     seeder.second_school(GUARDIAN)
+    announce(seeder.come_in(office))
+    report_absence(seeder.come_in(GUARDIAN).choose(school=SCHOOL))
     logins = [
         Login(role="platform admin", email=admin_address, password=seeder.password_of(admin_address)),
         *(

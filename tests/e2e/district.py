@@ -13,8 +13,8 @@ WEST_CLASSES = {
     "Art": ("Hal", "Ivy"),
     "Music": ("Jo", "Kim"),
     "Drama": ("Max",),
-    "Chess": ("Ned",),
-    "Dance": ("Ned",),
+    "Chess": ("Nick",),
+    "Dance": ("Nick",),
 }
 """Of the third school, in the order of their periods, with their students: each promise has people of its own."""
 WEST_STUDENTS = sorted({name for names in WEST_CLASSES.values() for name in names})

@@ -13,6 +13,7 @@ from services.communication.tests.files import PDF, pdf
 from shared.ids import new_id
 from tests.e2e.conftest import NORTH, OFFICES, WEST, House
 from tests.e2e.district import GUARDIAN, HANA, IRA, JOAN, MONA, WEST_TEACHER
+from tools import seed
 from tools.front_end import Visitor, wait_for
 
 TEN_MEGABYTES = 10 * 1024 * 1024
@@ -182,6 +183,7 @@ def test_a_reported_absence_alerts_nobody_until_the_office_refuses_it(
     assert lines["Jo"]["prefill"]["absence_report_id"] == report["id"]
     assert lines["Kim"]["prefill"] is None
 
+    assert mails(house, JOAN, "Kim") == []
     mark(teacher, music["id"], Jo="A", Kim="A")
     soon(lambda: told(joan, "absence_alert", "Kim"), "the alert of the child that nobody reported")
     soon(lambda: mails(house, JOAN, "Kim"), "its mail")
@@ -255,6 +257,7 @@ def test_what_the_school_insists_on_cannot_be_muted_and_comes_by_mail(
     refused = mona.send("PUT", "/notification-preferences", json={"choices": [choice("absences", "email", "never")]})
     choose(mona, [("announcements", "email", "never"), ("announcements", "in_app", "never")])
 
+    assert mails(house, MONA, "Max") == []
     mark(teacher, lesson(teacher, "Drama")["id"], Max="A")
     soon(lambda: told(mona, "absence_alert", "Max"), "the alert in the app")
     soon(lambda: mails(house, MONA, "Max"), "the alert by mail")
@@ -316,3 +319,33 @@ def test_lessons_follow_an_early_close_and_come_back_with_the_bells(house: House
 
     office.send("DELETE", f"/calendar-days/{tomorrow}")
     soon(lambda: hours() == whole, "the lessons to come back")
+
+
+def test_the_demos_announcement_and_absence_are_there_once_however_often_they_are_loaded(
+    house: House, office: Visitor
+) -> None:
+    hana = house.visitor(HANA)
+    seed.announce(office)
+    seed.report_absence(hana)
+    soon(lambda: told(hana, "announcement", seed.ANNOUNCEMENT["title"]), "the announcement")
+
+    seed.announce(office)
+    seed.report_absence(hana)
+
+    time.sleep(1)
+    assert len(told(hana, "announcement", seed.ANNOUNCEMENT["title"])) == 1
+    reports = list(hana.every("/absence-reports"))
+    assert [(each["kind"], each["starts_on"]) for each in reports] == [
+        ("absence", str(house.west_today + timedelta(days=1)))
+    ]
+
+
+def test_an_announcement_of_the_demo_that_was_written_and_not_sent_is_sent(house: House) -> None:
+    office, gil = house.visitor(OFFICES[NORTH]), house.visitor(GUARDIAN, school=NORTH)
+    office.post("/announcements", **seed.ANNOUNCEMENT)
+
+    seed.announce(office)
+
+    soon(lambda: told(gil, "announcement", seed.ANNOUNCEMENT["title"]), "the announcement")
+    titles = [each["title"] for each in office.every("/announcements/written")]
+    assert titles.count(seed.ANNOUNCEMENT["title"]) == 1
