@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 from shared.testing.stack import Addresses, Servers, Stack
 from shared.testing.tokens import Tokens
@@ -35,11 +36,28 @@ class Run:
 
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
+HOUSE = "tests/e2e/"
+
+
+class OneHouse(LoadGroupScheduling):
+    """Gives all tests of the whole house to one worker, so that it is started once, and the others wherever there is
+    room.
+
+    The mark `xdist_group` would say the same, but has no effect with pytest 9.2 (pytest-xdist#1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return HOUSE if nodeid.startswith(HOUSE) else super()._split_scope(nodeid)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = Run()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneHouse | None:
+    return OneHouse(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,8 +18,6 @@ from tools.front_end import Refused, Visitor, wait_for
 
 ALERT_WITHIN_S = 5.0
 
-pytestmark = pytest.mark.xdist_group("house")
-
 
 def lesson_of(teacher: Visitor, period: str) -> dict[str, Any]:
     return next(each for each in teacher.get("/lessons")["items"] if each["period"] == period)

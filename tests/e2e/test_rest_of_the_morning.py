@@ -18,8 +18,6 @@ from tools.front_end import Visitor, wait_for
 
 TEN_MEGABYTES = 10 * 1024 * 1024
 
-pytestmark = pytest.mark.xdist_group("house")
-
 
 @pytest.fixture
 def office(house: House) -> Visitor:
