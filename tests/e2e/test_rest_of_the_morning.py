@@ -298,6 +298,38 @@ def test_a_request_that_is_sent_again_with_its_key_has_its_effect_once(office: V
     assert (titles.count("Sent again"), titles.count("Something else")) == (1, 0)
 
 
+def test_who_has_an_answer_already_gets_nothing_until_it_changes(house: House, office: Visitor) -> None:
+    teacher, day = house.visitor(WEST_TEACHER), str(house.west_today + timedelta(days=3))
+    cancelled = lesson(teacher, "Dance", day=day)
+
+    def cancel() -> None:
+        office.patch(f"/lessons/{cancelled['id']}", version=cancelled["version"], is_cancelled=True)
+
+    def close() -> None:
+        office.put(f"/calendar-days/{day}", kind="holiday", title="Fair")
+
+    for path, change, word in (
+        (f"/lessons?day={day}", cancel, '"is_cancelled":true'),
+        ("/calendar-days", close, "Fair"),
+    ):
+        first = teacher.send("GET", path)
+        again = ask_again(teacher, path, first)
+        change()
+        changed = ask_again(teacher, path, first)
+
+        assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+        assert changed.status_code == 200
+        assert changed.headers["ETag"] != first.headers["ETag"]
+        assert (word in first.text, word in changed.text) == (False, True)
+        assert ask_again(teacher, path, changed).status_code == 304
+    office.send("DELETE", f"/calendar-days/{day}")
+
+
+def ask_again(visitor: Visitor, path: str, answer: httpx.Response) -> httpx.Response:
+    return visitor.send("GET", path, headers={"If-None-Match": answer.headers["ETag"]})
+
+
 def test_lessons_follow_an_early_close_and_come_back_with_the_bells(house: House, office: Visitor) -> None:
     teacher = house.visitor(WEST_TEACHER)
     tomorrow = house.west_today + timedelta(days=1)
