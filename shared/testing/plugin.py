@@ -36,18 +36,18 @@ class Run:
 
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
-HOUSE = "tests/e2e/"
+TOGETHER = ("tests/e2e/", "tests/plans/")
+"""Folders whose tests share what takes long to set up: the whole house, 200 filled schools."""
 
 
-class OneHouse(LoadGroupScheduling):
-    """Gives all tests of the whole house to one worker, so that it is started once, and the others wherever there is
-    room.
+class Together(LoadGroupScheduling):
+    """Gives each of these folders to one worker, and every other test to whoever is free.
 
     The mark `xdist_group` would say the same, but has no effect with pytest 9.2 (pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return HOUSE if nodeid.startswith(HOUSE) else super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,8 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneHouse | None:
-    return OneHouse(config, log) if config.getoption("dist") == "loadgroup" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    return Together(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -23,7 +23,7 @@ from tests.plans.explained import Plan, explain_for, faults, recorded, sizes
 from tests.plans.fill import CLASS, GUARDIAN, LESSON, OTHER, STUDENT, TEACHER, USER, an_id, fill, school_id
 from tools.topology import SERVICE_NAMES
 
-pytestmark = [pytest.mark.xdist_group("plans"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 OURS = 100
 """The school that asks; there are as many before as after it."""
