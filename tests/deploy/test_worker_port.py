@@ -33,7 +33,7 @@ def test_a_lone_worker_tells_its_health_and_metrics(alone: Alone, tmp_path: Path
         assert get(port, "/health/ready").json() == {"database": True}
         metrics = get(port, "/metrics").text
         assert "homeroom_outbox_age_seconds" in metrics
-        assert 'homeroom_database_pool{state="pool_max"} 3.0' in metrics
+        assert 'homeroom_database_connections{pool="worker",state="max"} 3.0' in metrics
         assert {get(port, path).status_code for path in ("/openapi.json", "/api/v1/contacts", "/")} == {404}
     finally:
         process.request_stop()
