@@ -56,6 +56,8 @@ def main() -> int:
 def measure(options: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory(prefix="homeroom-bench-") as folder:
         directory = Path(folder)
+        # A root's nginx reads its answers as nobody.
+        directory.chmod(0o711)
         with new_stack(directory / "house", say) as stack:
             bench = Bench(stack, say)
             users = bench.fill()[: options.users]

@@ -14,9 +14,9 @@ from bench.house import PASSWORD, User
 from bench.measures import Times
 from shared.http_pool import Pool, PoolLimits, UpstreamError
 
-THINK_S: Final = (0.3, 1.5)
+THINK_S: Final = (1.0, 4.0)
 """Between two calls a person looks at the screen."""
-ARRIVE_S: Final = 20.0
+ARRIVE_S: Final = 30.0
 """Over which those of the first wave arrive; from then on one comes whenever one leaves."""
 UPLOAD: Final = "upload of 10 MB"
 DOWNLOAD: Final = "download of a letter"
