@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +16,12 @@ from pathlib import Path
 
 POLL_S = 0.05
 LAST_WORDS_LIMIT = 300
+
+KERNEL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST_PORT = 10_000
+HIGHEST_PORT = 32_768
+
+_given: set[int] = set()
 
 # The kernel ties a child's death signal to the thread that started it, so every child is started by one thread
 # that lives as long as we do.
@@ -175,10 +182,26 @@ def wheel_directory(package: str) -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that is free now."""
+    """A port of the loopback interface that is free now, and that no connection takes for its own end by chance.
+
+    The kernel picks the near end of a connection from a range of its own: a port from there may be gone by the time
+    that its server has started.
+    """
+    first_of_kernel = int(KERNEL_PORTS.read_text().split()[0]) if KERNEL_PORTS.exists() else HIGHEST_PORT
+    while True:
+        port = secrets.choice(range(LOWEST_PORT, max(first_of_kernel, LOWEST_PORT + 1000)))
+        if port not in _given and _can_be_bound(port):
+            _given.add(port)
+            return port
+
+
+def _can_be_bound(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def is_listening(port: int) -> bool:

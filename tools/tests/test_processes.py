@@ -8,7 +8,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from tools.embedded.processes import PartFailed, Process, free_port, is_listening, wait_until
+from tools.embedded.processes import KERNEL_PORTS, PartFailed, Process, free_port, is_listening, wait_until
 
 ROOT = Path(__file__).parents[2]
 SLEEP = "import time; time.sleep(600)"
@@ -114,6 +114,13 @@ def test_a_part_outlives_the_thread_that_started_it(tmp_path):
 
 def test_a_free_port_is_not_listened_on():
     assert not is_listening(free_port())
+
+
+def test_a_free_port_is_given_once_and_never_taken_by_a_connection():
+    ports = [free_port() for _ in range(200)]
+
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < int(KERNEL_PORTS.read_text().split()[0])
 
 
 def start_and_wait(part: Process) -> None:
