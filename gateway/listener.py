@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from typing import Any, cast
 
 import uvicorn
@@ -120,6 +121,13 @@ def server_of(app: Gateway, settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+async def _run(server: uvicorn.Server) -> None:
+    # uvicorn would take the signals for itself, and close without a moment of grace; it leaves the whole process
+    # when nothing can listen.
+    with suppress(SystemExit):
+        await server._serve()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
 async def serve(app: Gateway, settings: Settings) -> bool:
     """Run until SIGTERM or SIGINT: say that we stop, keep accepting for a moment, drain, close.
 
@@ -128,8 +136,7 @@ async def serve(app: Gateway, settings: Settings) -> bool:
     server, stopping = server_of(app, settings), asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, stopping.set)
-    # uvicorn would take the signals for itself, and close without a moment of grace.
-    serving = asyncio.create_task(server._serve())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    serving = asyncio.create_task(_run(server))
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -203,6 +204,17 @@ async def test_a_missing_variable_is_told_in_one_sentence(stack: Stack, variable
     assert gateway_.returncode == 2
     assert told.decode().count("\n") == 1
     assert variable in told.decode()
+
+
+async def test_a_port_that_is_taken_is_told_in_one_sentence(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with process(stack, "http://127.0.0.1:1", PORT=str(port), HOST="127.0.0.1") as (gateway_, _):
+            _, told = await asyncio.wait_for(gateway_.communicate(), 20)
+
+    assert gateway_.returncode == 2
+    assert "Traceback" not in told.decode()
+    assert f"Nothing can listen on 127.0.0.1:{port}" in told.decode()
 
 
 async def test_two_services_may_stand_behind_different_addresses(
