@@ -1,5 +1,6 @@
 """What operators see of a process at `/metrics`."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import psycopg
@@ -26,13 +27,20 @@ def connections(state: str) -> float | None:
     return REGISTRY.get_sample_value("homeroom_database_connections", {"pool": "measured", "state": state})
 
 
+def in_use() -> float:
+    return (connections("open") or 0) - (connections("idle") or 0)
+
+
 async def test_an_open_pool_shows_its_connections_and_a_closed_one_does_not(database: Database) -> None:
-    async with database.connection() as first, database.connection():
-        await first.execute("SELECT 1")
-        in_use = (connections("max"), (connections("open") or 0) - (connections("idle") or 0))
+    async with asyncio.timeout(10):
+        async with database.connection(), database.connection():
+            while in_use() != 2:  # those that the pool is still opening count too
+                await asyncio.sleep(0.01)
+            assert connections("max") == 4
+        while in_use() != 0:
+            await asyncio.sleep(0.01)
     await database.__aexit__()
 
-    assert in_use == (4, 2)
     assert connections("max") is None
 
 

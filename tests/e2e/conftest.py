@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import psycopg
 import pytest
 
 from tests.e2e.district import (
@@ -121,6 +122,8 @@ def open_school(stack: Stack, mailbox: Mailbox, admin: Visitor, school: dict[str
     office = Visitor(stack.url()).accept(mailbox.code_for(address), PASSWORD)
     settings = office.get("/school")
     office.patch("/school", version=settings["version"], grace_period_minutes=0, **settings_of(school["name"]))
+    # Lessons that are planned before `academic` has heard of it are told of at the times of a new school.
+    wait_for(lambda: school_heard_of(stack, school["school_id"]) > settings["version"], "academic to hear of settings")
     office.put("/bell-schedules", periods=bell_periods(school["name"]))
     office.upload("/guardian-links/csv", GUARDIANS[school["name"]].encode(), "text/csv")
     guardians = set(re.findall(r"\S+?@[^,]+", GUARDIANS[school["name"]].replace(",", ", ")))
@@ -134,6 +137,13 @@ def open_school(stack: Stack, mailbox: Mailbox, admin: Visitor, school: dict[str
             lambda: office.post("/invites", role="student", person_ids=[student["id"]])["issued"],
             "the student's invite",
         )
+
+
+def school_heard_of(stack: Stack, school_id: str) -> int:
+    """The version of a school that `academic` knows."""
+    with psycopg.connect(stack.admin_url) as connection:
+        row = connection.execute("SELECT version FROM academic.school WHERE school_id = %s", (school_id,)).fetchone()
+    return row[0] if row else 0
 
 
 def _invite(office: Visitor, role: str) -> int:
