@@ -108,7 +108,11 @@ def _own_variables(service: str, addresses: Addresses, secrets_: Secrets) -> dic
                 "CLIENT_IP_HEADER": "x-client-ip",
             }
         case "school":
-            return {"ACADEMIC_URL": addresses.url("academic")}
+            return {
+                "ACADEMIC_URL": addresses.url("academic"),
+                "COMMUNICATION_URL": addresses.url("communication"),
+                "NOTIFICATION_URL": addresses.url("notification"),
+            }
         case "academic":
             return {
                 "SCHOOL_URL": addresses.url("school"),

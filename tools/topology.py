@@ -42,6 +42,8 @@ CALLS = (
     *(Call(name, "auth", "the keys that sign tokens") for name in (*SERVICE_NAMES, "gateway") if name != "auth"),
     Call("school", "auth", "service tokens"),
     Call("school", "academic", "snapshots, when the read models of today are made anew"),
+    Call("school", "communication", "snapshots of what there is to read, likewise"),
+    Call("school", "notification", "snapshots of what became of mails, likewise"),
     Call("academic", "auth", "service tokens"),
     Call("academic", "school", "districts, schools and sessions of an import"),
 )

@@ -5,16 +5,15 @@ A guard that refuses raises NotFound: a record that is not one's own looks like 
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request
 
 from services.academic.people import queries as people
 from shared.database import Reader
 from shared.identity import Caller, Role
-from shared.problems import BadRequest, FieldError, Forbidden, NotFound
+from shared.problems import BadRequest, FieldError, NotFound
 
 STAFF: Final = frozenset(
     {
@@ -39,16 +38,6 @@ PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
     Role.GUARDIAN: frozenset({"student.read", "lesson.read", "attendance.read", "absence.report", "absence.withdraw"}),
     Role.STUDENT: frozenset({"student.read", "lesson.read", "attendance.read"}),
 }
-
-
-FOLLOWERS: Final = frozenset({"school"})
-"""The services that may read snapshots."""
-
-
-def require_follower(request: Request[Any, Any, Any]) -> None:
-    """Raises Forbidden unless the calling service keeps a read model of what is told here."""
-    if request.state["service"] not in FOLLOWERS:
-        raise Forbidden("This service keeps no copy of it.")
 
 
 async def may_see_student(reader: Reader, caller: Caller, student_id: UUID, *, today: date) -> bool:

@@ -10,6 +10,7 @@ from services.communication.files import routes as files
 from services.communication.files.store import FileStore
 from services.communication.receipts import routes as receipts
 from services.communication.settings import Settings
+from services.communication.snapshots import routes as snapshots
 from shared.identity import Verifier
 from shared.web import build_app
 from shared.web.edge import Edge
@@ -21,7 +22,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     return build_app(
         "communication",
         settings,
-        routers=[contacts.router, announced, files.router],
+        routers=[contacts.router, announced, files.router, snapshots.router],
         permissions=PERMISSIONS,
         verifier=verifier,
         dependencies={"files": Provide(lambda: store, sync_to_thread=False)},

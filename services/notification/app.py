@@ -12,6 +12,7 @@ from services.notification.inbox import routes as inbox
 from services.notification.inbox.live import Announcer, Streams
 from services.notification.preferences import routes as preferences
 from services.notification.settings import Settings
+from services.notification.snapshots import routes as snapshots
 from shared.identity import Verifier
 from shared.web import build_app
 from shared.web.edge import Edge
@@ -29,7 +30,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     return build_app(
         "notification",
         settings,
-        routers=[inbox.router, deliveries.router, preferences.router, preferences.policy_router],
+        routers=[inbox.router, deliveries.router, preferences.router, preferences.policy_router, snapshots.router],
         permissions=PERMISSIONS,
         verifier=verifier,
         dependencies={

@@ -145,6 +145,18 @@ CREATE TABLE school.today_absence_report (
 
 ALTER TABLE ONLY school.today_absence_report FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE school.today_announcement (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    edition integer NOT NULL,
+    expires_at timestamp with time zone,
+    is_withdrawn boolean NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY school.today_announcement FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE school.today_attendance_day (
     school_id uuid NOT NULL,
     day date NOT NULL,
@@ -222,6 +234,18 @@ CREATE TABLE school.today_lesson (
 );
 
 ALTER TABLE ONLY school.today_lesson FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.today_message (
+    school_id uuid NOT NULL,
+    announcement_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    role text NOT NULL,
+    version bigint NOT NULL,
+    touched_at timestamp with time zone NOT NULL,
+    CONSTRAINT today_message_role_check CHECK ((role = ANY (ARRAY['school_admin'::text, 'teacher'::text])))
+);
+
+ALTER TABLE ONLY school.today_message FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE school.today_plan (
     school_id uuid NOT NULL,
@@ -329,6 +353,9 @@ ALTER TABLE ONLY school.school
 ALTER TABLE ONLY school.today_absence_report
     ADD CONSTRAINT today_absence_report_pkey PRIMARY KEY (school_id, absence_report_id);
 
+ALTER TABLE ONLY school.today_announcement
+    ADD CONSTRAINT today_announcement_pkey PRIMARY KEY (school_id, announcement_id);
+
 ALTER TABLE ONLY school.today_attendance_day
     ADD CONSTRAINT today_attendance_day_pkey PRIMARY KEY (school_id, day, student_id);
 
@@ -346,6 +373,9 @@ ALTER TABLE ONLY school.today_guardian_link
 
 ALTER TABLE ONLY school.today_lesson
     ADD CONSTRAINT today_lesson_pkey PRIMARY KEY (school_id, day, lesson_id);
+
+ALTER TABLE ONLY school.today_message
+    ADD CONSTRAINT today_message_pkey PRIMARY KEY (school_id, announcement_id, recipient_id);
 
 ALTER TABLE ONLY school.today_plan
     ADD CONSTRAINT today_plan_pkey PRIMARY KEY (school_id, day);
@@ -376,6 +406,8 @@ CREATE INDEX today_absence_report_student ON school.today_absence_report USING b
 CREATE INDEX today_class_member_person ON school.today_class_member USING btree (school_id, person_id);
 
 CREATE INDEX today_guardian_link_guardian ON school.today_guardian_link USING btree (school_id, guardian_id);
+
+CREATE INDEX today_message_recipient ON school.today_message USING btree (school_id, recipient_id, announcement_id);
 
 CREATE INDEX today_student_active ON school.today_student USING btree (school_id, student_id) WHERE is_active;
 
@@ -441,6 +473,8 @@ CREATE POLICY tenant ON school.school USING ((school_id = ( SELECT (NULLIF(curre
 
 CREATE POLICY tenant ON school.today_absence_report USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON school.today_announcement USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON school.today_attendance_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.today_class USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -453,6 +487,8 @@ CREATE POLICY tenant ON school.today_guardian_link USING ((school_id = ( SELECT 
 
 CREATE POLICY tenant ON school.today_lesson USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY tenant ON school.today_message USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY tenant ON school.today_plan USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.today_register USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -462,6 +498,8 @@ CREATE POLICY tenant ON school.today_student USING ((school_id = ( SELECT (NULLI
 CREATE POLICY tenant ON school.today_teacher USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 ALTER TABLE school.today_absence_report ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_announcement ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE school.today_attendance_day ENABLE ROW LEVEL SECURITY;
 
@@ -474,6 +512,8 @@ ALTER TABLE school.today_delivery ENABLE ROW LEVEL SECURITY;
 ALTER TABLE school.today_guardian_link ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE school.today_lesson ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.today_message ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE school.today_plan ENABLE ROW LEVEL SECURITY;
 
@@ -511,6 +551,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE school.school_directory TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_absence_report TO school_app;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_announcement TO school_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_attendance_day TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_class TO school_app;
@@ -522,6 +564,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_delivery TO school_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_guardian_link TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_lesson TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_message TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_plan TO school_app;
 

@@ -14,6 +14,7 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.communication import AnnouncementChanged, AnnouncementRead, AnnouncementSent
 from shared.contracts.notification import DeliveryEnded
 from shared.database import Database
 from shared.worker import Worker, on
@@ -36,6 +37,9 @@ def create_worker(settings: Settings, database: Database) -> Worker:
             on(LessonsPlanned, told),
             on(RegisterSaved, told),
             on(DeliveryEnded, told),
+            on(AnnouncementSent, told),
+            on(AnnouncementChanged, told),
+            on(AnnouncementRead, told),
         ],
         resources=[cache],
     )

@@ -39,6 +39,38 @@ class AnnouncementSent(
     sent_at: Instant
 
 
+class AnnouncementChanged(
+    msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_changed.v1", tag_field="type"
+):
+    """What readers see of an announcement that went out, whenever that changes; the text stays with its owner.
+
+    The version of the envelope is that of the announcement.
+    """
+
+    announcement_id: UUID
+    edition: int
+    """Whoever has read an earlier one has not read it."""
+    expires_at: Instant | None
+    """From then on it is no longer listed."""
+    is_withdrawn: bool
+    """Nobody sees it any more."""
+
+
+class AnnouncementRead(
+    msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_read.v1", tag_field="type"
+):
+    """A member of staff has read an announcement. What families read is told to no other service.
+
+    The envelope's subject is `<announcement_id>/<recipient_id>`, its version the edition that was read.
+    """
+
+    announcement_id: UUID
+    recipient_id: UUID
+    role: Literal["school_admin", "teacher"]
+    edition: int
+    read_at: Instant
+
+
 class AnnouncementWithdrawn(
     msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_withdrawn.v1", tag_field="type"
 ):
@@ -69,4 +101,6 @@ class FileRejected(msgspec.Struct, frozen=True, kw_only=True, tag="communication
     """The login."""
 
 
-CommunicationEvent = AnnouncementSent | AnnouncementWithdrawn | FileReady | FileRejected
+CommunicationEvent = (
+    AnnouncementSent | AnnouncementChanged | AnnouncementRead | AnnouncementWithdrawn | FileReady | FileRejected
+)

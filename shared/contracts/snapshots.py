@@ -1,4 +1,4 @@
-"""What `academic` answers to `GET /internal/snapshot`: what its events told last, from which a read model is made anew.
+"""What an owner answers to `GET /internal/snapshot`: what its events told last, from which a read model is made anew.
 
 Each row is right under its version: what changes while it is read is told once more, under a higher one.
 """
@@ -17,10 +17,15 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.communication import AnnouncementChanged
+from shared.contracts.notification import DeliveryEnded
 
 SnapshotKind = Literal[
     "students", "teachers", "classes", "guardian_links", "absence_reports", "attendance_days", "registers", "lessons"
 ]
+
+
+AnnouncementKind = Literal["announcements", "receipts"]
 
 
 class AttendanceDayKept(msgspec.Struct, frozen=True, kw_only=True, tag="attendance_day", tag_field="type"):
@@ -55,5 +60,29 @@ Kept = (
 
 
 class SnapshotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `academic`."""
+
     version: int
     data: Kept
+
+
+class ReceiptKept(msgspec.Struct, frozen=True, kw_only=True, tag="receipt", tag_field="type"):
+    """A member of staff to whom an announcement went. The version is the edition that they read last: 0 when none."""
+
+    announcement_id: UUID
+    recipient_id: UUID
+    role: Literal["school_admin", "teacher"]
+
+
+class AnnouncementSnapshotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `communication`."""
+
+    version: int
+    data: AnnouncementChanged | ReceiptKept
+
+
+class DeliverySnapshotRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `notification`."""
+
+    version: int
+    data: DeliveryEnded

@@ -49,6 +49,12 @@ async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
     return request.state["caller"]
 
 
+def require_service(request: Request[Any, Any, Any], name: str) -> None:
+    """Raises Forbidden unless it is this service that calls a handler which declares `internal`."""
+    if request.state["service"] != name:
+        raise Forbidden(f"Only {name} may ask for it.")
+
+
 def demand_declarations(app: Litestar, permissions: Permissions) -> None:
     """Raises LookupError when a route declares no access, or a permission that no role has."""
     granted = frozenset[str]().union(*permissions.values())

@@ -42,13 +42,14 @@ async def callers(operation: Operation, school: FilledSchool) -> list[tuple[str,
         case "public":
             return [("anybody", {})]
         case "internal":
-            # Imports call the others; the read models of `school` are made anew of what `academic` has.
-            service = "school" if operation.service == "academic" else "academic"
+            service = INTERNAL_CALLERS[operation.service]
             return [(service, school.house.tokens.service_headers(service))]
         case _:
             return [(role, await school.signed_in(operation.service, role)) for role in sorted(operation.roles)]
 
 
+INTERNAL_CALLERS = {"school": "academic", "academic": "school", "communication": "school", "notification": "school"}
+"""Imports call `school`; its read models are made anew of what the others have."""
 MAY_DO_MOST = (Role.SCHOOL_ADMIN, Role.PLATFORM_ADMIN, Role.GUARDIAN, Role.TEACHER)
 
 

@@ -89,13 +89,25 @@ def test_each_role_has_its_part_of_the_day(house: House, office: Visitor, teache
     assert house.platform_admin.send("GET", "/today").status_code == 403
 
 
+def test_a_teacher_sees_how_many_messages_are_unread_until_they_are_read(office: Visitor, teacher: Visitor) -> None:
+    before = teacher.get("/today")["unread_messages"]
+    audience = {"include": [{"kind": "role", "role": "teacher"}]}
+    made = office.post("/announcements", title="Staff meeting", body="At four, in the hall.", audience=audience)
+    path = f"/announcements/{made['announcement_id']}"
+
+    office.post(f"{path}/send", version=made["version"])
+    wait_for(lambda: teacher.get("/today")["unread_messages"] == before + 1, "the count", timeout_s=GENEROUS_S)
+    teacher.post(f"{path}/read")
+    wait_for(lambda: teacher.get("/today")["unread_messages"] == before, "it to be read", timeout_s=GENEROUS_S)
+
+
 def test_a_lost_day_is_made_anew_by_one_command(house: House, office: Visitor, teacher: Visitor) -> None:
     school_id = office.get("/school")["school_id"]
     wait_for(lambda: len(teacher.get("/today")["lessons"]) == 2, "the lessons of the day")
     before = counts(office)
     with psycopg.connect(house.stack.admin_url, autocommit=True) as connection:
         connection.execute("UPDATE school.today_student SET is_active = false WHERE school_id = %s", (school_id,))
-        for table in ("teacher", "class", "plan", "register", "attendance_day", "guardian_link"):
+        for table in ("teacher", "class", "plan", "register", "attendance_day", "guardian_link", "message"):
             connection.execute(f"DELETE FROM school.today_{table} WHERE school_id = %s", (school_id,))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     ended = rebuild(house, "--school", school_id)

@@ -1,10 +1,9 @@
-"""The read models of today's dashboards are made anew from their owner, while events go on coming."""
+"""The read models of today's dashboards are made anew from their owners, while events go on coming."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
-from uuid import UUID
 
 import msgspec
 import psycopg
@@ -14,6 +13,7 @@ from services.academic.day_plans.actions import look_at_next_school
 from services.school.caches import TODAY
 from services.school.followed import queries
 from services.school.followed.rebuild import Rebuilt, rebuild
+from services.school.settings import Settings
 from shared.identity import Role
 from shared.ids import new_id
 from shared.problems import Unavailable
@@ -35,6 +35,9 @@ TABLES = {
     "today_plan": "day",
     "today_lesson": "day, lesson_id",
     "today_register": "day, lesson_id",
+    "today_delivery": "day, delivery_id",
+    "today_announcement": "announcement_id",
+    "today_message": "announcement_id, recipient_id",
 }
 WRECK = (
     "DELETE FROM school.today_class WHERE school_id = %(school_id)s",
@@ -45,6 +48,9 @@ WRECK = (
     "UPDATE school.today_attendance_day SET status = 'present', version = 1000 WHERE school_id = %(school_id)s",
     "UPDATE school.today_guardian_link SET may_see = false, version = 0 WHERE school_id = %(school_id)s",
     "UPDATE school.today_register SET present = 99 WHERE school_id = %(school_id)s",
+    "DELETE FROM school.today_delivery WHERE school_id = %(school_id)s",
+    "UPDATE school.today_announcement SET is_withdrawn = NOT is_withdrawn WHERE school_id = %(school_id)s",
+    "UPDATE school.today_message SET version = 0 WHERE school_id = %(school_id)s",
     """
     INSERT INTO school.today_student (school_id, student_id, given_name, family_name, is_active, version, touched_at)
     VALUES (%(school_id)s, gen_random_uuid(), 'Ghost', '', true, 1000, now())
@@ -52,6 +58,18 @@ WRECK = (
     """
     INSERT INTO school.today_attendance_day (school_id, day, student_id, status, version, touched_at)
     VALUES (%(school_id)s, %(today)s, gen_random_uuid(), 'absent', 1000, now())
+    """,
+    """
+    INSERT INTO school.today_message (school_id, announcement_id, recipient_id, role, version, touched_at)
+    SELECT school_id, announcement_id, gen_random_uuid(), 'teacher', 1000, now()
+    FROM school.today_announcement
+    WHERE school_id = %(school_id)s
+    ORDER BY announcement_id
+    LIMIT 1
+    """,
+    """
+    INSERT INTO school.today_delivery (school_id, day, delivery_id, student_id, state, version, touched_at)
+    VALUES (%(school_id)s, %(today)s, gen_random_uuid(), gen_random_uuid(), 'failed', 1, now())
     """,
 )
 
@@ -67,9 +85,9 @@ async def school(house: House) -> FilledSchool:
     return await FilledSchool(house, f"Q{new_id().hex[-6:]}").fill()
 
 
-class Owner:
-    """`academic`, asked as the command asks it; `meanwhile` happens when a page with something of its kind was
-    read, and is on its way.
+class Owners:
+    """The services that own what is kept, asked as the command asks them; `meanwhile` happens when a page with
+    something of its kind was read, and is on its way.
     """
 
     def __init__(self, house: House, meanwhile: Mapping[str, Callable[[], Awaitable[None]]] | None = None) -> None:
@@ -78,17 +96,24 @@ class Owner:
 
     async def get(self, url: str, answer: type[T]) -> T:
         headers = self._house.tokens.service_headers("school")
-        response = await self._house.send("academic", "GET", url.removeprefix("http://academic"), headers=headers)
+        asked = urlsplit(url)
+        response = await self._house.send(asked.netloc, "GET", f"{asked.path}?{asked.query}", headers=headers)
         assert response.status_code == 200, response.text
-        kind = parse_qs(urlsplit(url).query)["kind"][0]
+        kind = parse_qs(asked.query).get("kind", ["deliveries"])[0]
         if response.json()["items"] and (happens := self._meanwhile.pop(kind, None)):
             await happens()
         return msgspec.json.decode(response.content, type=answer)
 
 
-async def make_anew(school: FilledSchool, owner: Any) -> Rebuilt:
+def named(house: House) -> Settings:
+    """Owners that are addressed by their names."""
+    urls = {f"{name}_url": f"http://{name}" for name in ("academic", "communication", "notification")}
+    return house.stack.settings(Settings, "school", **urls)
+
+
+async def make_anew(school: FilledSchool, owners: Any) -> Rebuilt:
     database = school.house.services["school"].worker.database
-    rebuilt = await rebuild(database, owner, "http://academic", school.school_id)
+    rebuilt = await rebuild(database, owners, named(school.house), school.school_id)
     assert rebuilt is not None
     return rebuilt
 
@@ -132,18 +157,18 @@ async def test_what_was_wrecked_is_as_its_owner_has_it(school: FilledSchool) -> 
     run(school, *WRECK)
     assert await shown(school) != before
 
-    rebuilt = await make_anew(school, Owner(school.house))
+    rebuilt = await make_anew(school, Owners(school.house))
 
     assert rows(school) == kept
     assert await shown(school) == before
-    assert rebuilt.lost == 2
+    assert rebuilt.lost == 4
 
 
 async def test_out_of_nothing_comes_everything(school: FilledSchool) -> None:
     before, kept = await shown(school), rows(school)
     forget_everything(school)
 
-    rebuilt = await make_anew(school, Owner(school.house))
+    rebuilt = await make_anew(school, Owners(school.house))
 
     assert rows(school) == kept
     assert await shown(school) == before
@@ -155,7 +180,7 @@ async def test_doing_it_again_changes_nothing(school: FilledSchool) -> None:
     kept = rows(school)
 
     for _ in range(2):
-        assert (await make_anew(school, Owner(school.house))).lost == 0
+        assert (await make_anew(school, Owners(school.house))).lost == 0
 
     assert rows(school) == kept
 
@@ -214,19 +239,37 @@ def changes_of(school: FilledSchool) -> dict[str, Callable[[], Awaitable[None]]]
         "absence_reports": refuse,
         "registers": correct,
         "lessons": cancel,
-    }
+    } | changes_of_announcements(school)
+
+
+def changes_of_announcements(school: FilledSchool) -> dict[str, Callable[[], Awaitable[None]]]:
+    path = f"/announcements/{school.ids['announcement_id']}"
+
+    async def withdraw() -> None:
+        written = await school.ask("communication", "GET", f"/announcements/written/{school.ids['announcement_id']}")
+        await school.ask("communication", "POST", f"{path}/withdraw", json={"version": written["version"]})
+        await school.house.carry_events(school.school_id)
+
+    async def read() -> None:
+        await school.ask("communication", "POST", f"{path}/read")
+        await school.house.carry_events(school.school_id)
+
+    return {"announcements": withdraw, "receipts": read}
 
 
 async def changed_meanwhile(school: FilledSchool, kind: str) -> tuple[Any, Any]:
     """What is kept after a rebuild during which there was news, and what its owner has."""
-    await make_anew(school, Owner(school.house, {kind: changes_of(school)[kind]}))
+    await make_anew(school, Owners(school.house, {kind: changes_of(school)[kind]}))
     kept = rows(school)
     forget_everything(school)
-    await make_anew(school, Owner(school.house))
+    await make_anew(school, Owners(school.house))
     return kept, rows(school)
 
 
-KINDS = ["students", "guardian_links", "classes", "absence_reports", "registers", "lessons"]
+KINDS = [
+    *("students", "guardian_links", "classes", "absence_reports", "registers", "lessons"),
+    *("announcements", "receipts"),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,7 +303,7 @@ async def test_an_owner_that_falls_silent_takes_nothing_away(school: FilledSchoo
         raise Unavailable
 
     with pytest.raises(Unavailable):
-        await make_anew(school, Owner(school.house, {"guardian_links": falls_silent}))
+        await make_anew(school, Owners(school.house, {"guardian_links": falls_silent}))
 
     assert rows(school) == kept
     assert await shown(school) == before
@@ -271,7 +314,7 @@ async def test_other_schools_are_left_alone(school: FilledSchool, house: House) 
     run(other, *WRECK)
     wrecked = rows(other)
 
-    await make_anew(school, Owner(house))
+    await make_anew(school, Owners(house))
 
     assert rows(other) == wrecked
 
@@ -279,26 +322,51 @@ async def test_other_schools_are_left_alone(school: FilledSchool, house: House) 
 async def test_a_school_that_is_not_here_is_not_made(house: House) -> None:
     database = house.services["school"].worker.database
 
-    assert await rebuild(database, Owner(house), "http://academic", new_id()) is None
+    assert await rebuild(database, Owners(house), named(house), new_id()) is None
 
 
-@pytest.mark.parametrize("service", ["auth", "communication", "notification"])
-async def test_who_keeps_no_copy_gets_no_snapshot(house: House, school: FilledSchool, service: str) -> None:
-    path = f"/internal/snapshot?school_id={school.school_id}&kind=students&day={school.today}"
+SNAPSHOTS = {
+    "academic": "kind=students&day={day}",
+    "communication": "kind=receipts",
+    "notification": "day={day}",
+}
 
-    assert (await house.send("academic", "GET", path)).status_code == 401
+
+def snapshot_of(owner: str, school: FilledSchool) -> str:
+    return f"/internal/snapshot?school_id={school.school_id}&{SNAPSHOTS[owner].format(day=school.today)}"
+
+
+@pytest.mark.parametrize("owner", SNAPSHOTS)
+@pytest.mark.parametrize("service", ["auth", "academic", "communication", "notification"])
+async def test_who_keeps_no_copy_gets_no_snapshot(house: House, school: FilledSchool, owner: str, service: str) -> None:
+    path = snapshot_of(owner, school)
+
+    assert (await house.send(owner, "GET", path)).status_code == 401
     headers = {"Authorization": f"Bearer {school.token(Role.SCHOOL_ADMIN)}"}
-    assert (await house.send("academic", "GET", path, headers=headers)).status_code == 401
-    answer = await house.send("academic", "GET", path, headers=house.tokens.service_headers(service))
+    assert (await house.send(owner, "GET", path, headers=headers)).status_code == 401
+    answer = await house.send(owner, "GET", path, headers=house.tokens.service_headers(service))
     assert answer.status_code == 403
 
 
-async def test_a_snapshot_comes_page_by_page(house: House, school: FilledSchool) -> None:
-    path: str | None = f"/internal/snapshot?school_id={school.school_id}&kind=students&day={school.today}&limit=1"
-    found: list[UUID] = []
+@pytest.mark.parametrize("owner", SNAPSHOTS)
+async def test_a_snapshot_comes_page_by_page(house: House, school: FilledSchool, owner: str) -> None:
+    headers = house.tokens.service_headers("school")
+    whole = (await house.send(owner, "GET", snapshot_of(owner, school), headers=headers)).json()
+    path: str | None = f"{snapshot_of(owner, school)}&limit=1"
+    found: list[Any] = []
     while path:
-        answer = (await house.send("academic", "GET", path, headers=house.tokens.service_headers("school"))).json()
-        found += [UUID(each["data"]["student_id"]) for each in answer["items"]]
+        answer = (await house.send(owner, "GET", path, headers=headers)).json()
+        found += answer["items"]
         path = answer["next"]
 
-    assert sorted(found) == sorted(UUID(school.ids[each]) for each in ("student_id", "other_student_id"))
+    assert whole["next"] is None
+    assert found == whole["items"]
+    assert found
+
+
+async def test_a_snapshot_of_receipts_is_of_staff(house: House, school: FilledSchool) -> None:
+    """What families read is told to no other service."""
+    headers = house.tokens.service_headers("school")
+    receipts = (await house.send("communication", "GET", snapshot_of("communication", school), headers=headers)).json()
+
+    assert {each["data"]["role"] for each in receipts["items"]} == {Role.SCHOOL_ADMIN, Role.TEACHER}

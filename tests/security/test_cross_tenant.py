@@ -33,6 +33,7 @@ FILLED = frozenset(
         *(f"notification.{table}" for table in ("digest", "digest_item")),
         *(f"school.today_{table}" for table in ("student", "class_member", "guardian_link", "lesson", "register")),
         *(f"school.today_{table}" for table in ("attendance_day", "absence_report", "delivery", "teacher")),
+        *(f"school.today_{table}" for table in ("announcement", "message")),
         *("auth.invite", "auth.membership", "auth.outbox", "communication.student", "communication.guardian"),
         *("communication.announcement", "communication.announcement_recipient", "communication.outbox"),
     }

@@ -8,13 +8,13 @@ from litestar import Request, Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.academic.access import require_follower
 from services.academic.snapshots import actions
 from services.academic.snapshots.schemas import SnapshotKey
 from shared.contracts.snapshots import SnapshotKind, SnapshotRow
 from shared.database import Database
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import Forbidden
+from shared.web.access import require_service
 
 OfSchool = Annotated[UUID, QueryParameter(name="school_id", description="Whose records.")]
 OfKind = Annotated[SnapshotKind, QueryParameter(name="kind", description="Which records.")]
@@ -36,7 +36,7 @@ async def show_snapshot(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[SnapshotRow]:
-    require_follower(request)
+    require_service(request, "school")
     after = decode_cursor(cursor, SnapshotKey) or SnapshotKey(UUID(int=0))
     found = await actions.snapshot(database, school_id, kind, day, after_id=after.id, limit=limit + 1)
     return page(

@@ -20,7 +20,7 @@ from services.communication.audiences.schemas import Audience, Author, Preview
 from services.communication.roster import queries as roster
 from services.communication.settings import Settings
 from shared import clock, telemetry
-from shared.contracts.communication import AnnouncementWithdrawn
+from shared.contracts.communication import AnnouncementChanged, AnnouncementWithdrawn
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller, Role
 from shared.ids import new_id
@@ -95,6 +95,8 @@ async def edit(
             after = msgspec.structs.replace(after, sent_by=caller.user_id, traceparent=telemetry.traceparent())
             await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=now)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
+        if row.state in rules.GONE_OUT and (row.edition, row.expires_at) != (after.edition, after.expires_at):
+            await tell_of_change(tx, caller.school, after)
         if not isinstance(change.file_ids, UnsetType):
             await attachments.hang(tx, settings, caller, announcement_id, change.file_ids)
         return await _shown(tx, caller.school, after)
@@ -149,7 +151,19 @@ async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *,
         if row.state in rules.GONE_OUT:
             event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=now)
             await publish(tx, event, school_id=caller.school, subject=str(announcement_id), version=after.version)
+            await tell_of_change(tx, caller.school, after)
         return await _shown(tx, caller.school, after)
+
+
+async def tell_of_change(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
+    """For who shows how much there is to read."""
+    event = AnnouncementChanged(
+        announcement_id=row.announcement_id,
+        edition=row.edition,
+        expires_at=row.expires_at,
+        is_withdrawn=row.state == "withdrawn",
+    )
+    await publish(tx, event, school_id=school_id, subject=str(row.announcement_id), version=row.version)
 
 
 async def reschedule(tx: Tx, school_id: UUID, time_zone: str) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from services.communication.announcements import queries, rules
+from services.communication.announcements.actions import tell_of_change
 from services.communication.announcements.schemas import AnnouncementRow, DueAnnouncement
 from services.communication.audiences.rules import reach_of
 from services.communication.roster import queries as roster
@@ -86,6 +87,8 @@ async def _freeze(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
         )
         after = rules.frozen(row, recipients=recipients, now=now)
     await _save(tx, school_id, after)
+    if after.state == "sending":
+        await tell_of_change(tx, school_id, after)
 
 
 async def _tell_part(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -21,9 +22,13 @@ from services.communication.receipts.schemas import Receipt, Receipts, ReceivedA
 from services.communication.roster import queries as roster
 from services.communication.settings import Settings
 from shared import clock
+from shared.contracts.communication import AnnouncementRead
 from shared.database import Database, Reader, Tx
-from shared.identity import Caller
+from shared.identity import Caller, Role
+from shared.outbox import publish
 from shared.problems import NotFound
+
+STAFF: Final = frozenset({Role.SCHOOL_ADMIN, Role.TEACHER})
 
 
 async def show(reader: Reader, caller: Caller, announcement_id: UUID, *, now: datetime) -> ReceivedAnnouncement:
@@ -73,7 +78,7 @@ async def read(database: Database, caller: Caller, announcement_id: UUID, *, now
     """Mark as read; again changes nothing. Raises NotFound for what is not in the caller's sight."""
     async with database.transaction(school_id=caller.school) as tx:
         found = await show(tx, caller, announcement_id, now=now)
-        await queries.mark_read(
+        was_unread = await queries.mark_read(
             tx,
             school_id=caller.school,
             announcement_id=announcement_id,
@@ -81,7 +86,21 @@ async def read(database: Database, caller: Caller, announcement_id: UUID, *, now
             edition=found.edition,
             now=now,
         )
+        if was_unread and caller.role in STAFF:
+            await _tell_of_reading(tx, caller, announcement_id, edition=found.edition, now=now)
         return await show(tx, caller, announcement_id, now=now)
+
+
+async def _tell_of_reading(tx: Tx, caller: Caller, announcement_id: UUID, *, edition: int, now: datetime) -> None:
+    event = AnnouncementRead(
+        announcement_id=announcement_id,
+        recipient_id=caller.recipient_id,
+        role=Role.SCHOOL_ADMIN if caller.role == Role.SCHOOL_ADMIN else Role.TEACHER,
+        edition=edition,
+        read_at=now,
+    )
+    subject = f"{announcement_id}/{caller.recipient_id}"
+    await publish(tx, event, school_id=caller.school, subject=subject, version=edition)
 
 
 async def recipients(

@@ -129,9 +129,9 @@ AND read_edition < %(edition)s
 
 async def mark_read(
     tx: Tx, *, school_id: UUID, announcement_id: UUID, recipient_id: UUID, edition: int, now: datetime
-) -> None:
-    """Whoever read this edition, or a later one, has read it when they did."""
-    await tx.execute(
+) -> bool:
+    """Whether it was unread: whoever read this edition, or a later one, has read it when they did."""
+    marked = await tx.execute(
         MARK_READ,
         school_id=school_id,
         announcement_id=announcement_id,
@@ -139,6 +139,7 @@ async def mark_read(
         edition=edition,
         now=now,
     )
+    return marked == 1
 
 
 MARK_DELIVERED = """

@@ -15,13 +15,15 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.communication import AnnouncementChanged, AnnouncementRead, AnnouncementSent
 from shared.contracts.notification import DeliveryEnded
-from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept
+from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept, ReceiptKept
 from shared.database import Tx
 
 KEPT: Final = timedelta(days=14)
 """Days before that are forgotten. A change of time zone moves today by one."""
 ALERT: Final = "absence_alert"
+STAFF: Final = frozenset({"school_admin", "teacher"})
 
 Followed = (
     StudentChanged
@@ -35,6 +37,10 @@ Followed = (
     | LessonsPlanned
     | RegisterSaved
     | DeliveryEnded
+    | AnnouncementSent
+    | AnnouncementChanged
+    | AnnouncementRead
+    | ReceiptKept
 )
 
 
@@ -51,5 +57,10 @@ async def follow(tx: Tx, school_id: UUID, event: Followed, *, version: int, sinc
         case DeliveryEnded():
             if event.category == ALERT and event.student_id is not None and event.day is not None:
                 await queries.save(tx, school_id=school_id, event=event, version=version, since=since)
+        case AnnouncementSent():
+            staff = [each for each in event.recipients if each.role in STAFF]
+            await queries.add_messages(tx, school_id=school_id, announcement_id=event.announcement_id, staff=staff)
+        case AnnouncementRead():
+            await queries.save(tx, school_id=school_id, event=event, version=event.edition, since=since)
         case _:
             await queries.save(tx, school_id=school_id, event=event, version=version, since=since)

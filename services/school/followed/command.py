@@ -18,16 +18,16 @@ from shared.problems import Unavailable
 
 
 async def rebuild_today(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Raises VerbFailed for a school that is not here, and when `academic` does not answer."""
+    """Raises VerbFailed for a school that is not here, and when one of the owners does not answer."""
     named: UUID | None = arguments.school
     one_connection = msgspec.structs.replace(settings, database_pool_min=0, database_pool_max=1)
-    owner = InternalClient("school", secret=settings.service_secret, auth_url=settings.auth_url)
+    owners = InternalClient("school", secret=settings.service_secret, auth_url=settings.auth_url)
     cache = Cache("school", settings, KINDS)
-    async with Database(one_connection) as database, cache, owner:
+    async with Database(one_connection) as database, cache, owners:
         database.tell_of_changes(cache.drop)
         async for school_id in _only(named) if named else school_ids(database):
             try:
-                rebuilt = await rebuild(database, owner, settings.academic_url, school_id)
+                rebuilt = await rebuild(database, owners, settings, school_id)
             except Unavailable as error:
                 raise VerbFailed(f"school {school_id}: {error.detail} Run it again; nothing was lost.") from None
             if rebuilt is None:

@@ -28,6 +28,9 @@ LOST_ATTENDANCE = "DELETE FROM today_attendance_day WHERE school_id = %(school_i
 LOST_REPORTS = "DELETE FROM today_absence_report WHERE school_id = %(school_id)s AND touched_at < %(since)s"
 LOST_PLANS = "DELETE FROM today_plan WHERE school_id = %(school_id)s AND touched_at < %(since)s"
 LOST_REGISTERS = "DELETE FROM today_register WHERE school_id = %(school_id)s AND touched_at < %(since)s"
+LOST_DELIVERIES = "DELETE FROM today_delivery WHERE school_id = %(school_id)s AND touched_at < %(since)s"
+LOST_ANNOUNCEMENTS = "DELETE FROM today_announcement WHERE school_id = %(school_id)s AND touched_at < %(since)s"
+LOST_MESSAGES = "DELETE FROM today_message WHERE school_id = %(school_id)s AND touched_at < %(since)s"
 
 LOST: tuple[LiteralString, ...] = (
     LOST_STUDENTS,
@@ -38,8 +41,10 @@ LOST: tuple[LiteralString, ...] = (
     LOST_REPORTS,
     LOST_PLANS,
     LOST_REGISTERS,
+    LOST_DELIVERIES,
+    LOST_ANNOUNCEMENTS,
+    LOST_MESSAGES,
 )
-"""Mails are not among them: what became of them is told by events only."""
 
 
 async def forget_lost(tx: Tx, *, school_id: UUID, since: datetime) -> int:

@@ -22,8 +22,9 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.communication import AnnouncementChanged, AnnouncementRead, AnnouncementRecipient
 from shared.contracts.notification import DeliveryEnded
-from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept
+from shared.contracts.snapshots import AbsenceReportKept, AttendanceDayKept, ReceiptKept
 from shared.database import Tx
 
 IF_NEWS: Final = """
@@ -152,6 +153,31 @@ SET student_id = excluded.student_id, recipient_id = excluded.recipient_id, stat
     + IF_NEWS
 )
 
+SAVE_ANNOUNCEMENT = (
+    """
+INSERT INTO today_announcement AS kept (
+    school_id, announcement_id, edition, expires_at, is_withdrawn, version, touched_at
+)
+VALUES (
+    %(school_id)s, %(announcement_id)s, %(edition)s, %(expires_at)s, %(is_withdrawn)s, %(version)s, clock_timestamp()
+)
+ON CONFLICT (school_id, announcement_id) DO UPDATE
+SET edition = excluded.edition, expires_at = excluded.expires_at, is_withdrawn = excluded.is_withdrawn,
+    version = excluded.version, touched_at = excluded.touched_at
+"""
+    + IF_NEWS
+)
+
+SAVE_MESSAGE = (
+    """
+INSERT INTO today_message AS kept (school_id, announcement_id, recipient_id, role, version, touched_at)
+VALUES (%(school_id)s, %(announcement_id)s, %(recipient_id)s, %(role)s, %(version)s, clock_timestamp())
+ON CONFLICT (school_id, announcement_id, recipient_id) DO UPDATE
+SET role = excluded.role, version = excluded.version, touched_at = excluded.touched_at
+"""
+    + IF_NEWS
+)
+
 Rows = (
     StudentChanged
     | TeacherChanged
@@ -162,6 +188,9 @@ Rows = (
     | AbsenceReportKept
     | RegisterSaved
     | DeliveryEnded
+    | AnnouncementChanged
+    | AnnouncementRead
+    | ReceiptKept
 )
 STATEMENT_OF: Mapping[type[Rows], LiteralString] = {
     StudentChanged: SAVE_STUDENT,
@@ -173,6 +202,9 @@ STATEMENT_OF: Mapping[type[Rows], LiteralString] = {
     AbsenceReportKept: SAVE_ABSENCE_REPORT,
     RegisterSaved: SAVE_REGISTER,
     DeliveryEnded: SAVE_DELIVERY,
+    AnnouncementChanged: SAVE_ANNOUNCEMENT,
+    AnnouncementRead: SAVE_MESSAGE,
+    ReceiptKept: SAVE_MESSAGE,
 }
 """The parameters of each are fields of the event."""
 
@@ -182,6 +214,24 @@ async def save(tx: Tx, *, school_id: UUID, event: Rows, version: int, since: dat
     await tx.execute(
         STATEMENT_OF[type(event)], school_id=school_id, version=version, since=since, **msgspec.structs.asdict(event)
     )
+
+
+async def add_messages(
+    tx: Tx, *, school_id: UUID, announcement_id: UUID, staff: Sequence[AnnouncementRecipient]
+) -> None:
+    """None of them has read it; who is there already may have."""
+    rows = [
+        {
+            "school_id": school_id,
+            "announcement_id": announcement_id,
+            "recipient_id": each.recipient_id,
+            "role": each.role,
+            "version": 0,
+            "since": None,
+        }
+        for each in staff
+    ]
+    await tx.execute_many(SAVE_MESSAGE, rows)
 
 
 async def save_class(tx: Tx, *, school_id: UUID, event: ClassChanged, version: int, since: datetime | None) -> bool:

@@ -7,7 +7,6 @@ from litestar import Request, Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from services.school.access import require_roster_sender
 from services.school.roster import actions
 from services.school.roster.rules import InvalidRoster
 from services.school.roster.schemas import SchoolKey
@@ -16,6 +15,7 @@ from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpser
 from shared.database import Database
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import Forbidden
+from shared.web.access import require_service
 
 
 @put(
@@ -30,7 +30,7 @@ async def save_roster(
     database: NamedDependency[Database],
     settings: NamedDependency[Settings],
 ) -> RosterUpserted:
-    require_roster_sender(request)
+    require_service(request, "academic")
     return await actions.save_roster(database, data, default_time_zone=settings.default_time_zone)
 
 

@@ -22,6 +22,12 @@ from shared.contracts.academic import (
     StudentChanged,
     TeacherChanged,
 )
+from shared.contracts.communication import (
+    AnnouncementChanged,
+    AnnouncementRead,
+    AnnouncementRecipient,
+    AnnouncementSent,
+)
 from shared.contracts.notification import DeliveryEnded
 from shared.identity import Role
 from shared.ids import new_id
@@ -108,6 +114,34 @@ def mail(day: date, student_id: UUID, recipient_id: UUID | None, state: Any, **f
     )
 
 
+def sent(announcement_id: UUID, *recipients: tuple[str, UUID], edition: int = 1) -> AnnouncementSent:
+    return AnnouncementSent(
+        announcement_id=announcement_id,
+        edition=edition,
+        part=1,
+        title="Snow",
+        body="No school.",
+        is_urgent=False,
+        recipients=[
+            AnnouncementRecipient(recipient_id=each, role=role, student_ids=[])  # pyright: ignore[reportArgumentType]
+            for role, each in recipients
+        ],
+        sent_by=new_id(),
+        sent_at=clock.now(),
+    )
+
+
+def announced(announcement_id: UUID, **state: Any) -> AnnouncementChanged:
+    told = {"edition": 1, "expires_at": None, "is_withdrawn": False, **state}
+    return AnnouncementChanged(announcement_id=announcement_id, **told)
+
+
+def read(announcement_id: UUID, recipient_id: UUID, role: Any = Role.TEACHER, *, edition: int = 1) -> AnnouncementRead:
+    return AnnouncementRead(
+        announcement_id=announcement_id, recipient_id=recipient_id, role=role, edition=edition, read_at=clock.now()
+    )
+
+
 class SchoolDay:
     """Events go in through the worker; what they led to is read over HTTP."""
 
@@ -127,9 +161,12 @@ class SchoolDay:
         for event in events:
             assert await deliver(self.worker, event, school_id=self.school_id, version=version) is Outcome.DONE
 
-    async def asked(self, role: str, person_id: UUID | None = None, *, school_id: UUID | None = None) -> httpx.Response:
+    async def asked(
+        self, role: str, person_id: UUID | None = None, *, school_id: UUID | None = None, user_id: UUID | None = None
+    ) -> httpx.Response:
         house = self.school.house
-        headers = house.tokens.headers(role, school_id=school_id or self.school_id, person_id=person_id)
+        who: dict[str, Any] = {"user_id": user_id} if user_id else {}
+        headers = house.tokens.headers(role, school_id=school_id or self.school_id, person_id=person_id, **who)
         return await house.client.get("/api/v1/today", headers=headers)
 
     async def shown(self, role: str, person_id: UUID | None = None) -> Any:
@@ -145,6 +182,11 @@ class SchoolDay:
 
     async def children(self, guardian_id: UUID) -> Any:
         return (await self.shown(Role.GUARDIAN, guardian_id))["students"]
+
+    async def unread(self, role: str, person_id: UUID | None = None, *, user_id: UUID | None = None) -> Any:
+        answer = await self.asked(role, person_id, user_id=user_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["unread_messages"]
 
     async def holiday(self, title: str = "Labor Day") -> None:
         answer = await self.school.send("PUT", f"/calendar-days/{self.today}", {"kind": "holiday", "title": title})

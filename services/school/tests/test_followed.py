@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from services.school.tests.days import (
     SchoolDay,
     a_class,
+    announced,
     lesson,
     link,
     mail,
     marked,
     member,
     plan,
+    read,
     report,
     saved,
+    sent,
     student,
     teacher,
 )
@@ -29,6 +32,7 @@ from shared.testing.bus import deliver
 from shared.testing.stack import Stack
 from shared.worker import Worker
 
+KINDS = 16
 STATES = 3
 
 
@@ -38,7 +42,7 @@ class Story:
     def __init__(self, day: SchoolDay) -> None:
         self.day = day
         ada, ben, self.tess, self.anne, class_id = (new_id() for _ in range(5))
-        link_id, report_id, mail_id = new_id(), new_id(), new_id()
+        link_id, report_id, mail_id, snow, trip = (new_id() for _ in range(5))
         now = [lesson(class_id, self.tess), lesson(class_id, self.tess, begins_in=60)]
         today = day.today
         self.states: list[list[msgspec.Struct]] = [
@@ -55,6 +59,12 @@ class Story:
                 for state in ("pending", "refused", "accepted")
             ],
             [mail(today, ada, self.anne, state, delivery_id=mail_id) for state in ("sent", "cancelled", "failed")],
+            [sent(snow, (Role.TEACHER, self.tess), edition=state + 1) for state in range(STATES)],
+            [announced(snow, edition=state + 1, is_withdrawn=state == 1) for state in range(STATES)],
+            [read(snow, self.tess, edition=edition) for edition in (1, 2, 2)],
+            [sent(trip, (Role.TEACHER, self.tess)) for _ in range(STATES)],
+            [announced(trip, edition=state + 1) for state in range(STATES)],
+            [read(trip, self.tess, edition=state + 1) for state in range(STATES)],
         ]
 
     @property
@@ -73,7 +83,7 @@ class Story:
         ]
 
 
-deliveries = st.permutations(range(10 * STATES)).flatmap(
+deliveries = st.permutations(range(KINDS * STATES)).flatmap(
     lambda order: st.lists(st.sampled_from(order), max_size=10).map(lambda repeats: [*order, *repeats])
 )
 
@@ -95,6 +105,7 @@ async def test_any_order_and_number_of_events_ends_in_the_last_state(
     shown = await story.shown(story.day)
     assert shown == await story.shown(in_order)
     assert [each["given_name"] for each in shown[2]["students"]] == ["Ada 2"]
+    assert shown[1]["unread_messages"] == 1
 
 
 async def test_the_same_delivery_again_changes_nothing(day: SchoolDay) -> None:

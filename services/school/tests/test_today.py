@@ -71,6 +71,7 @@ async def test_a_school_of_which_nothing_was_told_has_a_day_of_zeros(day: School
         "office": NOTHING,
         "lessons": None,
         "students": None,
+        "unread_messages": 0,
     }
     assert await day.lessons(new_id()) == []
     assert await day.children(new_id()) == []

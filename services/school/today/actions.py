@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -9,15 +10,14 @@ import msgspec
 
 from services.school.schools import queries as schools
 from services.school.today import queries, rules
-from services.school.today.queries import LessonRow, ReportRow, StudentRow, TaughtRow
+from services.school.today.queries import LessonRow, ReportRow, StudentRow
 from services.school.today.schemas import (
-    OfficeDay,
-    OwnLesson,
-    Registers,
+    Facts,
+    LessonTaught,
+    OfficeFacts,
     StudentDay,
     StudentLesson,
     StudentReport,
-    Today,
     Unreached,
 )
 from shared import clock
@@ -25,42 +25,37 @@ from shared.database import Reader
 from shared.identity import Caller, Role
 from shared.problems import NotFound
 
+MESSAGED: Final = frozenset({Role.SCHOOL_ADMIN, Role.TEACHER})
 
-async def today_of(reader: Reader, caller: Caller, *, now: datetime) -> Today:
+
+async def facts_of(reader: Reader, caller: Caller, *, now: datetime) -> Facts:
     """The school's day as the caller may see it. Raises NotFound for a token of a school that is not here."""
     school = await schools.school(reader, school_id=caller.school)
     if school is None:
         raise NotFound
-    zone = ZoneInfo(school.time_zone)
     day = clock.school_day(now, school.time_zone)
     name = await queries.day_name(reader, school_id=caller.school, day=day)
-    shown = Today(
-        day=day,
-        time_zone=school.time_zone,
-        holiday=name.title if name and name.kind == "holiday" else None,
-        special_day=name.title if name and name.kind == "special" else None,
-    )
-    has_lessons = shown.holiday is None
+    facts = Facts(day=day, time_zone=school.time_zone, name=name)
+    has_lessons = rules.has_lessons(name)
     match caller.role:
         case Role.SCHOOL_ADMIN:
-            office = await office_day(reader, caller.school, day, has_lessons=has_lessons, now=now)
-            return msgspec.structs.replace(shown, office=office)
+            office = await office_facts(reader, caller.school, day, has_lessons=has_lessons)
+            return msgspec.structs.replace(facts, office=office)
         case Role.TEACHER:
-            lessons = await own_lessons(reader, caller, day, zone, now=now) if has_lessons else []
-            return msgspec.structs.replace(shown, lessons=lessons)
+            taught: list[LessonTaught] = []
+            if has_lessons:
+                taught = await queries.taught(reader, school_id=caller.school, day=day, teacher_id=caller.person)
+            return msgspec.structs.replace(facts, taught=taught)
         case _:
-            students = await student_days(reader, caller, day, zone, has_lessons=has_lessons)
-            return msgspec.structs.replace(shown, students=students)
+            students = await student_days(reader, caller, day, ZoneInfo(school.time_zone), has_lessons=has_lessons)
+            return msgspec.structs.replace(facts, students=students)
 
 
-async def office_day(reader: Reader, school_id: UUID, day: date, *, has_lessons: bool, now: datetime) -> OfficeDay:
-    registers = Registers(lessons=0, saved=0, missing=0, to_come=0, not_needed=0)
-    if has_lessons:
-        registers = await queries.registers(reader, school_id=school_id, day=day, now=now)
-    return OfficeDay(
+async def office_facts(reader: Reader, school_id: UUID, day: date, *, has_lessons: bool) -> OfficeFacts:
+    return OfficeFacts(
         people=await queries.people(reader, school_id=school_id),
         attendance=await queries.attendance(reader, school_id=school_id, day=day, has_lessons=has_lessons),
-        registers=registers,
+        lessons=await queries.lessons(reader, school_id=school_id, day=day) if has_lessons else [],
         unreached=Unreached(
             guardians=await queries.unreached_guardians(reader, school_id=school_id, day=day),
             students=await queries.unreached_students(reader, school_id=school_id, day=day),
@@ -69,19 +64,13 @@ async def office_day(reader: Reader, school_id: UUID, day: date, *, has_lessons:
     )
 
 
-async def own_lessons(reader: Reader, caller: Caller, day: date, zone: ZoneInfo, *, now: datetime) -> list[OwnLesson]:
-    found = await queries.taught(reader, school_id=caller.school, day=day, teacher_id=caller.person)
-    return rules.missing_first(_own_lesson(row, zone, now) for row in found)
-
-
-def _own_lesson(row: TaughtRow, zone: ZoneInfo, now: datetime) -> OwnLesson:
-    state = rules.register_state(
-        starts_at=row.starts_at, saved_at=row.saved_at, is_cancelled=row.is_cancelled, students=row.students, now=now
+async def unread_messages(reader: Reader, caller: Caller, *, now: datetime) -> int | None:
+    """None for who is told elsewhere: what a guardian may read depends on the child that it came for."""
+    if caller.role not in MESSAGED:
+        return None
+    return await queries.unread_messages(
+        reader, school_id=caller.school, recipient_id=caller.recipient_id, role=caller.role, now=now
     )
-    fields = msgspec.structs.asdict(row)
-    local = {name: fields.pop(name).astimezone(zone) for name in ("starts_at", "ends_at")}
-    saved_at = row.saved_at.astimezone(zone) if row.saved_at else None
-    return OwnLesson(**(fields | {"saved_at": saved_at}), **local, register=state)
 
 
 async def student_days(

@@ -11,9 +11,10 @@ from services.school.today.schemas import (
     Attendance,
     DayName,
     DayStatus,
+    LessonsAt,
+    LessonTaught,
     OpenReports,
     People,
-    Registers,
     UnreachedStudent,
 )
 from shared.database import Reader
@@ -78,17 +79,13 @@ async def attendance(reader: Reader, *, school_id: UUID, day: date, has_lessons:
     return found or Attendance(present=0, absent=0, late=0, excused=0, unmarked=0)
 
 
-# Uses the keys of today_lesson, today_register and today_class_member.
-REGISTERS = """
-SELECT count(*) AS lessons,
+# Uses the keys of today_lesson, today_register and today_class_member. A day has as many rows as lessons begin at
+# different times.
+LESSONS = """
+SELECT lesson.starts_at,
        count(register.lesson_id) AS saved,
-       count(*) FILTER (
-           WHERE register.lesson_id IS NULL AND lesson.starts_at <= %(now)s AND roll.has_students
-       ) AS missing,
-       count(*) FILTER (WHERE register.lesson_id IS NULL AND lesson.starts_at > %(now)s) AS to_come,
-       count(*) FILTER (
-           WHERE register.lesson_id IS NULL AND lesson.starts_at <= %(now)s AND NOT roll.has_students
-       ) AS not_needed
+       count(*) FILTER (WHERE register.lesson_id IS NULL AND roll.has_students) AS unsaved,
+       count(*) FILTER (WHERE register.lesson_id IS NULL AND NOT roll.has_students) AS empty
 FROM today_lesson AS lesson
 LEFT JOIN today_register AS register
     ON register.school_id = lesson.school_id AND register.day = lesson.day AND register.lesson_id = lesson.lesson_id
@@ -104,12 +101,14 @@ CROSS JOIN LATERAL (SELECT EXISTS (
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
 AND NOT lesson.is_cancelled
+GROUP BY lesson.starts_at
+ORDER BY lesson.starts_at
+LIMIT 2000
 """
 
 
-async def registers(reader: Reader, *, school_id: UUID, day: date, now: datetime) -> Registers:
-    found = await reader.one(Registers, REGISTERS, school_id=school_id, day=day, now=now)
-    return found or Registers(lessons=0, saved=0, missing=0, to_come=0, not_needed=0)
+async def lessons(reader: Reader, *, school_id: UUID, day: date) -> list[LessonsAt]:
+    return await reader.all(LessonsAt, LESSONS, school_id=school_id, day=day)
 
 
 # Whoever got another mail about the same child and day was reached. Uses the key of today_delivery.
@@ -177,17 +176,6 @@ async def pending(reader: Reader, *, school_id: UUID, day: date) -> OpenReports:
     return await reader.one(OpenReports, PENDING, school_id=school_id, day=day) or OpenReports(leave=0, absences=0)
 
 
-class TaughtRow(msgspec.Struct, frozen=True, kw_only=True):
-    lesson_id: UUID
-    class_id: UUID
-    class_title: str
-    starts_at: datetime
-    ends_at: datetime
-    is_cancelled: bool
-    students: int
-    saved_at: datetime | None
-
-
 # Uses the keys of today_lesson (the lessons of a day are few), today_register and today_class_member.
 TAUGHT = """
 SELECT lesson.lesson_id, lesson.class_id, lesson.class_title, lesson.starts_at, lesson.ends_at, lesson.is_cancelled,
@@ -212,8 +200,8 @@ LIMIT 100
 """
 
 
-async def taught(reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID) -> list[TaughtRow]:
-    return await reader.all(TaughtRow, TAUGHT, school_id=school_id, day=day, teacher_id=teacher_id)
+async def taught(reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID) -> list[LessonTaught]:
+    return await reader.all(LessonTaught, TAUGHT, school_id=school_id, day=day, teacher_id=teacher_id)
 
 
 class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -325,3 +313,23 @@ async def reports_of_students(
     reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date
 ) -> list[ReportRow]:
     return await reader.all(ReportRow, REPORTS_OF_STUDENTS, school_id=school_id, student_ids=list(student_ids), day=day)
+
+
+# Uses today_message_recipient and the key of today_announcement.
+UNREAD_MESSAGES = """
+SELECT count(*)
+FROM today_message AS message
+JOIN today_announcement AS announcement
+    ON announcement.school_id = message.school_id AND announcement.announcement_id = message.announcement_id
+WHERE message.school_id = %(school_id)s
+AND message.recipient_id = %(recipient_id)s
+AND message.role = %(role)s
+AND message.version < announcement.edition
+AND NOT announcement.is_withdrawn
+AND (announcement.expires_at IS NULL OR announcement.expires_at > %(now)s)
+"""
+
+
+async def unread_messages(reader: Reader, *, school_id: UUID, recipient_id: UUID, role: str, now: datetime) -> int:
+    found = await reader.value(int, UNREAD_MESSAGES, school_id=school_id, recipient_id=recipient_id, role=role, now=now)
+    return found or 0

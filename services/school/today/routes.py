@@ -1,11 +1,12 @@
 """A school's day: one call for whoever signs in."""
 
+import msgspec
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
 
 from services.school.caches import TODAY
-from services.school.today import actions
-from services.school.today.schemas import Today
+from services.school.today import actions, rules
+from services.school.today.schemas import Facts, Today
 from shared import clock
 from shared.database import Database
 from shared.identity import Caller, Role
@@ -22,16 +23,17 @@ from shared.web.conditional import Answers
 async def show_today(
     database: NamedDependency[Database], caller: NamedDependency[Caller], answers: NamedDependency[Answers]
 ) -> Response[Today]:
-    # Lessons begin without an event: an answer is remembered for its minute only, and for whom it is.
-    minute = clock.now().replace(second=0, microsecond=0)
+    # Fresh: who lost a child sees it no more, and a register that was saved is seen within two seconds.
+    reader, now = database.reader(school_id=caller.school, is_fresh=True), clock.now()
     whose = None if caller.role == Role.SCHOOL_ADMIN else caller.person
-
-    async def read() -> Today:
-        # Fresh: who lost a child sees it no more, and a register that was saved is seen within two seconds.
-        reader = database.reader(school_id=caller.school, is_fresh=True)
-        return await actions.today_of(reader, caller, now=clock.now())
-
-    return await answers.of(caller.school, (caller.role, whose, minute), read)
+    facts = await answers.part(
+        caller.school,
+        (caller.role, whose, rules.quarter_of(now)),
+        Facts,
+        lambda: actions.facts_of(reader, caller, now=now),
+    )
+    unread = await actions.unread_messages(reader, caller, now=now)
+    return answers.conditional(msgspec.json.encode(rules.today_of(facts, unread_messages=unread, now=now)))
 
 
 router = Router("/api/v1/today", route_handlers=[show_today])

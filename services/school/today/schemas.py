@@ -49,6 +49,17 @@ class Registers(msgspec.Struct, frozen=True, kw_only=True):
     """Begun, without students."""
 
 
+class LessonsAt(msgspec.Struct, frozen=True, kw_only=True):
+    """Lessons that begin together and are not cancelled; what is missing of them depends on the time."""
+
+    starts_at: datetime
+    saved: int
+    unsaved: int
+    """Of those with students."""
+    empty: int
+    """Neither saved nor with students."""
+
+
 class UnreachedStudent(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     given_name: str
@@ -78,6 +89,19 @@ class OfficeDay(msgspec.Struct, frozen=True, kw_only=True):
     registers: Registers
     unreached: Unreached
     pending: OpenReports
+
+
+class LessonTaught(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson of a teacher; what its register is like depends on the time."""
+
+    lesson_id: UUID
+    class_id: UUID
+    class_title: str
+    starts_at: datetime
+    ends_at: datetime
+    is_cancelled: bool
+    students: int
+    saved_at: datetime | None
 
 
 class OwnLesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +148,25 @@ class StudentDay(msgspec.Struct, frozen=True, kw_only=True):
     reports: list[StudentReport]
 
 
+class OfficeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    people: People
+    attendance: Attendance
+    lessons: list[LessonsAt]
+    unreached: Unreached
+    pending: OpenReports
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a day, for one caller: it stays true until something is told, whatever the clock says."""
+
+    day: date
+    time_zone: str
+    name: DayName | None
+    office: OfficeFacts | None = None
+    taught: list[LessonTaught] | None = None
+    students: list[StudentDay] | None = None
+
+
 class Today(msgspec.Struct, frozen=True, kw_only=True):
     """What is not the caller's role's is null."""
 
@@ -139,3 +182,5 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     """For a teacher: their own, those that lack a register first."""
     students: list[StudentDay] | None = None
     """For a guardian, each child; for a student, themselves."""
+    unread_messages: int | None = None
+    """For a school admin and a teacher: announcements that they have received and not read."""
