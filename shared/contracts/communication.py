@@ -42,7 +42,7 @@ class AnnouncementSent(
 class AnnouncementChanged(
     msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_changed.v1", tag_field="type"
 ):
-    """What readers see of an announcement that went out, whenever that changes; the text stays with its owner.
+    """What readers see of an announcement that went out: told when it goes out, and whenever that changes.
 
     The version of the envelope is that of the announcement.
     """
@@ -50,6 +50,9 @@ class AnnouncementChanged(
     announcement_id: UUID
     edition: int
     """Whoever has read an earlier one has not read it."""
+    title: str
+    body: str
+    """As they are now: an edit that is told to nobody is no new edition, and is seen all the same."""
     expires_at: Instant | None
     """From then on it is no longer listed."""
     is_withdrawn: bool

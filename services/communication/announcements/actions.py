@@ -95,7 +95,7 @@ async def edit(
             after = msgspec.structs.replace(after, sent_by=caller.user_id, traceparent=telemetry.traceparent())
             await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=now)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
-        if row.state in rules.GONE_OUT and (row.edition, row.expires_at) != (after.edition, after.expires_at):
+        if row.state in rules.GONE_OUT and what_is_told(row) != what_is_told(after):
             await tell_of_change(tx, caller.school, after)
         if not isinstance(change.file_ids, UnsetType):
             await attachments.hang(tx, settings, caller, announcement_id, change.file_ids)
@@ -156,14 +156,20 @@ async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *,
 
 
 async def tell_of_change(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
-    """For who shows how much there is to read."""
-    event = AnnouncementChanged(
+    """For who shows how much there is to read, or the text itself."""
+    event = what_is_told(row)
+    await publish(tx, event, school_id=school_id, subject=str(row.announcement_id), version=row.version)
+
+
+def what_is_told(row: AnnouncementRow) -> AnnouncementChanged:
+    return AnnouncementChanged(
         announcement_id=row.announcement_id,
         edition=row.edition,
+        title=row.title,
+        body=row.body,
         expires_at=row.expires_at,
         is_withdrawn=row.state == "withdrawn",
     )
-    await publish(tx, event, school_id=school_id, subject=str(row.announcement_id), version=row.version)
 
 
 async def reschedule(tx: Tx, school_id: UUID, time_zone: str) -> None:

@@ -15,6 +15,8 @@ from shared.database import Tx
 class AnnouncementState(msgspec.Struct, frozen=True, kw_only=True):
     announcement_id: UUID
     edition: int
+    title: str
+    body: str
     expires_at: datetime | None
     is_withdrawn: bool
     version: int
@@ -22,7 +24,7 @@ class AnnouncementState(msgspec.Struct, frozen=True, kw_only=True):
 
 # Those that went out; uses announcement_pkey.
 ANNOUNCEMENTS = """
-SELECT announcement_id, edition, expires_at, state = 'withdrawn' AS is_withdrawn, version
+SELECT announcement_id, edition, title, body, expires_at, state = 'withdrawn' AS is_withdrawn, version
 FROM announcement
 WHERE school_id = %(school_id)s
 AND announcement_id > %(after_id)s
@@ -42,6 +44,8 @@ async def announcements(tx: Tx, *, school_id: UUID, after: SnapshotKey, limit: i
             data=AnnouncementChanged(
                 announcement_id=each.announcement_id,
                 edition=each.edition,
+                title=each.title,
+                body=each.body,
                 expires_at=each.expires_at,
                 is_withdrawn=each.is_withdrawn,
             ),

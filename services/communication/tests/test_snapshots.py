@@ -52,14 +52,15 @@ async def test_what_goes_out_is_told_and_a_draft_is_not(board: Board) -> None:
     assert await snapshot(board, "announcements") == [(version, change)]
 
 
-async def test_a_change_is_told_when_it_changes_who_has_something_to_read(board: Board) -> None:
+async def test_a_change_is_told_when_it_changes_what_readers_see(board: Board) -> None:
     await board.school.guardian(await board.school.student())
     made = await board.sent(GUARDIANS)
     end = clock.now() + timedelta(days=1)
 
-    await board.edit(made, title="Ice")
+    await board.edit(made, pinned_until=end.isoformat())
     assert len(told(board, AnnouncementChanged)) == 1
 
+    await board.edit(made, title="Ice")
     await board.edit(made, expires_at=end.isoformat())
     await board.edit(made, body="Read this again.", notify=True)
     await board.work()
@@ -67,11 +68,12 @@ async def test_a_change_is_told_when_it_changes_who_has_something_to_read(board:
     await board.did("POST", f"/{made}/withdraw", version=version)
 
     changes = [change for _, change in told(board, AnnouncementChanged)]
-    assert [(each.edition, each.expires_at, each.is_withdrawn) for each in changes] == [
-        (1, None, False),
-        (1, end, False),
-        (2, end, False),
-        (2, end, True),
+    assert [(each.edition, each.title, each.expires_at, each.is_withdrawn) for each in changes] == [
+        (1, "Snow", None, False),
+        (1, "Ice", None, False),
+        (1, "Ice", end, False),
+        (2, "Ice", end, False),
+        (2, "Ice", end, True),
     ]
     versions = [version for version, _ in told(board, AnnouncementChanged)]
     assert versions == sorted(set(versions))

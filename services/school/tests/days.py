@@ -132,7 +132,7 @@ def sent(announcement_id: UUID, *recipients: tuple[str, UUID], edition: int = 1)
 
 
 def announced(announcement_id: UUID, **state: Any) -> AnnouncementChanged:
-    told = {"edition": 1, "expires_at": None, "is_withdrawn": False, **state}
+    told = {"edition": 1, "title": "Snow", "body": "No school.", "expires_at": None, "is_withdrawn": False, **state}
     return AnnouncementChanged(announcement_id=announcement_id, **told)
 
 
