@@ -59,7 +59,7 @@ async def take_register(
     """
     school_id, user_id = caller.school, caller.user_id
     async with database.transaction(school_id=school_id) as tx:
-        lesson = require_own_lesson(caller, await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id))
+        lesson = require_own_lesson(caller, await _held(tx, school_id, lesson_id))
         zone = await calendar.time_zone_of(tx, school_id=school_id)
         rules.require_day(lesson.day, today=clock.school_day(now, zone), is_cancelled=lesson.is_cancelled)
         version = await queries.lock_register(tx, school_id=school_id, lesson_id=lesson.id, user_id=user_id, now=now)
@@ -81,6 +81,14 @@ async def take_register(
         if new_marks or version == 0:
             await _save(tx, school_id, lesson, new_marks, version + 1, user_id=user_id, reason=request.reason, now=now)
         return await register_of(tx, school_id, lesson)
+
+
+async def _held(tx: Tx, school_id: UUID, lesson_id: UUID) -> Lesson | None:
+    """The lesson, held against who cancels it. Planning makes anew only what has no register, and what it made
+    meanwhile is held by the first save itself, through the foreign key.
+    """
+    held = await timetable.hold_lesson(tx, school_id=school_id, lesson_id=lesson_id)
+    return held or await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id)
 
 
 async def _save(
@@ -141,6 +149,17 @@ async def derive_days(
         )
         subject = f"{each.student_id}/{day}"
         await publish(tx, event, school_id=school_id, subject=subject, version=each.version)
+
+
+async def derive_days_of_lesson(
+    tx: Tx, school_id: UUID, lesson_id: UUID, day: date, *, user_id: UUID, now: datetime
+) -> None:
+    """Derive again the day of everybody with a mark in a lesson: it was cancelled, or takes place after all.
+
+    The lesson must be locked: a register that is being saved holds it, so its marks are found here, or wait for this.
+    """
+    marks = await queries.current_marks(tx, school_id=school_id, lesson_id=lesson_id)
+    await derive_days(tx, school_id, [mark.student_id for mark in marks], day, user_id=user_id, now=now)
 
 
 async def derive_days_of_student(

@@ -187,6 +187,66 @@ async def test_only_the_lessons_teachers_and_the_office_take_its_register(school
     assert office.status_code == 200
 
 
+async def set_cancelled(school: School, taught: Taught, is_cancelled: bool) -> None:
+    path = f"/lessons/{taught.lesson_id}"
+    version = (await school.send("GET", path)).json()["version"]
+    answer = await school.send("PATCH", path, json={"version": version, "is_cancelled": is_cancelled})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_lesson_that_is_cancelled_takes_its_absences_with_it(school: School, stack: Stack) -> None:
+    taught = await school.a_taught_class()
+    ada, ben = taught.student_ids
+    await school.save_register(taught, 0, {ada: "A", ben: "P"})
+
+    await set_cancelled(school, taught, True)
+
+    told = {each.student_id: each for each in days_told(stack, school)}
+    assert (told[ada].status, told[ada].is_unexplained_absence, told[ada].lessons) == ("unmarked", False, [])
+    assert told[ben].status == "unmarked"
+    days = await school.send("GET", f"/students/{ada}/attendance")
+    assert days.json()["items"] == []
+
+
+async def test_a_lesson_that_is_brought_back_brings_its_absences_back(school: School, stack: Stack) -> None:
+    taught = await school.a_taught_class()
+    ada, ben = taught.student_ids
+    await school.save_register(taught, 0, {ada: "A", ben: "P"})
+    await set_cancelled(school, taught, True)
+
+    await set_cancelled(school, taught, False)
+
+    told = [each for each in days_told(stack, school) if each.student_id == ada]
+    assert [each.is_unexplained_absence for each in told] == [True, False, True]
+    assert told[-1].lessons == ["Maths"]
+
+
+async def test_of_a_day_with_other_lessons_only_the_cancelled_one_is_taken_out(school: School, stack: Stack) -> None:
+    taught = await school.a_taught_class("Maths", ("1", "2"))
+    ada = taught.student_ids[0]
+    second = (await school.lessons(Role.TEACHER, taught.teacher_id))["items"][1]
+    other = msgspec.structs.replace(taught, lesson_id=second["id"])
+    for each in (taught, other):
+        await school.save_register(each, 0, {ada: "A"}, default_code="P")
+
+    await set_cancelled(school, other, True)
+
+    told = [each for each in days_told(stack, school) if each.student_id == ada][-1]
+    assert (told.status, told.is_unexplained_absence, told.lessons) == ("absent", True, ["Maths"])
+
+
+async def test_who_cancels_while_a_register_is_saved_takes_its_marks_too(school: School, stack: Stack) -> None:
+    """Whichever comes first: nobody is absent from a lesson that does not take place."""
+    taught = await school.a_taught_class()
+    ada, ben = taught.student_ids
+    await school.save_register(taught, 0, {ada: "A"})
+
+    await asyncio.gather(set_cancelled(school, taught, True), school.save_register(taught, 1, {ben: "A"}))
+
+    told = {each.student_id: each for each in days_told(stack, school)}
+    assert not any(each.is_unexplained_absence for each in told.values())
+
+
 async def test_marks_cannot_be_changed_or_deleted_even_in_sql(school: School, stack: Stack) -> None:
     taught = await school.a_taught_class()
     await school.save_register(taught, 0, {taught.student_ids[0]: "A"})

@@ -13,6 +13,7 @@ import structlog
 from msgspec import UNSET
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
+from services.academic.attendance.actions import derive_days_of_lesson
 from services.academic.calendar import queries as calendar
 from services.academic.timetable import queries, rules
 from services.academic.timetable.queries import LessonRow
@@ -29,6 +30,7 @@ from services.academic.timetable.schemas import (
 )
 from shared import clock
 from shared.database import Database, Reader, Tx
+from shared.identity import Caller
 from shared.ids import new_id
 from shared.problems import NotFound, PreconditionFailed
 
@@ -187,11 +189,14 @@ async def add_lesson(database: Database, school_id: UUID, new: NewLesson) -> Les
         return await local_lesson(tx, school_id, row.id, school.time_zone)
 
 
-async def change_lesson(database: Database, school_id: UUID, lesson_id: UUID, change: LessonChange) -> Lesson:
-    """Cancel a lesson, bring it back, or give it another room.
+async def change_lesson(
+    database: Database, caller: Caller, lesson_id: UUID, change: LessonChange, *, now: datetime
+) -> Lesson:
+    """Cancel a lesson, bring it back, or give it another room; what its register says counts while it takes place.
 
     Raises NotFound, PreconditionFailed for a stale version, TimetableClash naming the lesson in its way.
     """
+    school_id = caller.school
     async with database.transaction(school_id=school_id) as tx:
         await queries.lock_timetable(tx, school_id=school_id)
         before = await queries.lesson(tx, school_id=school_id, lesson_id=lesson_id)
@@ -209,7 +214,9 @@ async def change_lesson(database: Database, school_id: UUID, lesson_id: UUID, ch
             await queries.change_lesson(
                 tx, school_id=school_id, lesson_id=lesson_id, room=after.room, is_cancelled=after.is_cancelled
             )
-        await queries.watch_lessons(tx, school_id=school_id, due_at=clock.now())
+        if after.is_cancelled != before.is_cancelled:
+            await derive_days_of_lesson(tx, school_id, lesson_id, before.day, user_id=caller.user_id, now=now)
+        await queries.watch_lessons(tx, school_id=school_id, due_at=now)
         return await local_lesson(tx, school_id, lesson_id, zone)
 
 

@@ -343,6 +343,17 @@ async def lesson(reader: Reader, *, school_id: UUID, lesson_id: UUID) -> Lesson 
     return await reader.one(Lesson, LESSON, school_id=school_id, lesson_id=lesson_id)
 
 
+HOLD_LESSON = LESSON + "FOR KEY SHARE OF lesson"
+
+
+async def hold_lesson(tx: Tx, *, school_id: UUID, lesson_id: UUID) -> Lesson | None:
+    """The lesson, which until the transaction ends nobody cancels, brings back or tells of as missing its register.
+
+    None too when planning made it anew while this waited.
+    """
+    return await tx.one(Lesson, HOLD_LESSON, school_id=school_id, lesson_id=lesson_id)
+
+
 CHANGE_LESSON = """
 UPDATE lesson
 SET room = %(room)s, is_cancelled = %(is_cancelled)s, origin = 'manual', version = version + 1

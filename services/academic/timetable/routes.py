@@ -98,7 +98,7 @@ async def change_lesson(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
 ) -> Lesson:
-    return await actions.change_lesson(database, caller.school, lesson_id, data)
+    return await actions.change_lesson(database, caller, lesson_id, data, now=clock.now())
 
 
 @get(
