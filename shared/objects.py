@@ -1,7 +1,8 @@
 """Files in an S3-compatible store. boto3 blocks, so every call runs in a thread."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+CALLS: Final = 10
+"""How many are under way at a time; boto3 keeps as many connections."""
+
+
 class Objects:
     """One bucket. An empty `endpoint_url` means the real S3."""
 
@@ -20,6 +25,8 @@ class Objects:
         self, *, endpoint_url: str, bucket: str, region: str, access_key_id: str, secret_access_key: str
     ) -> None:
         self._bucket = bucket
+        # Not the threads of everybody: a store that hangs would fill them, and names of hosts are looked up there.
+        self._threads = ThreadPoolExecutor(CALLS, thread_name_prefix="objects")
         self._client: S3Client = boto3.client(  # pyright: ignore[reportUnknownMemberType]
             "s3",
             endpoint_url=endpoint_url or None,
@@ -45,6 +52,6 @@ class Objects:
 
     async def _call(self, work: Any) -> Any:
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (BotoCoreError, ClientError) as error:
             raise Unavailable("The file store does not answer.", headers={"Retry-After": "5"}) from error

@@ -27,7 +27,7 @@ from shared.database import Database, Reader, Tx
 from shared.identity import Caller
 from shared.ids import new_id
 from shared.outbox import publish
-from shared.problems import FieldError, NotFound, Unavailable
+from shared.problems import NotFound, Unavailable
 
 ATTEMPT: Final = timedelta(hours=1)
 """So long after it was begun, a copy that became no file is removed."""
@@ -36,10 +36,27 @@ ATTEMPT: Final = timedelta(hours=1)
 async def create_file(
     database: Database, store: FileStore, settings: Settings, caller: Caller, request: FileRequest
 ) -> NewFile:
-    """A file that may be uploaded now. Raises TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending."""
-    now = clock.now()
+    """A file that may be uploaded now. Raises TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending, Unavailable.
+
+    The store is asked before the transaction only: one that hangs then holds up no connection and no other upload.
+    """
+    row = _new_file(settings, caller, request)
+    await _look_for_room(database.reader(school_id=caller.school, is_fresh=True), settings, caller, row)
+    if rules.is_multipart(row.size_bytes):
+        key = rules.quarantine_key(caller.school, row.file_id)
+        row = rules.moved(row, upload_id=await store.begin_upload(key, media_type=row.media_type))
+    async with database.transaction(school_id=caller.school) as tx:
+        # Who is refused only here leaves an empty upload that nobody was told of; the look through the bucket ends it.
+        await _take_room(tx, settings, caller, row)
+        await queries.add_file(tx, school_id=caller.school, row=row)
+        due_at = row.created_at + timedelta(hours=settings.file_pending_max_age_h)
+        await queries.await_files(tx, school_id=caller.school, file_ids=[row.file_id], due_at=due_at)
+    return NewFile(file=rules.shown(row), upload=_upload(store, settings, caller.school, row, there=[]))
+
+
+def _new_file(settings: Settings, caller: Caller, request: FileRequest) -> FileRow:
     media_type = rules.media_type_of(request, allowed=settings.allowed_types, max_bytes=settings.file_max_bytes)
-    row = FileRow(
+    return FileRow(
         file_id=new_id(),
         uploader_id=caller.user_id,
         name=rules.clean_name(request.name, media_type),
@@ -49,15 +66,17 @@ async def create_file(
         upload_id=None,
         object_key=None,
         rejected_because=None,
-        created_at=now,
+        created_at=clock.now(),
         is_used=False,
     )
-    async with database.transaction(school_id=caller.school) as tx:
-        await _take_room(tx, settings, caller, row)
-        await queries.add_file(tx, school_id=caller.school, row=row)
-        due_at = now + timedelta(hours=settings.file_pending_max_age_h)
-        await queries.await_files(tx, school_id=caller.school, file_ids=[row.file_id], due_at=due_at)
-    return NewFile(file=rules.shown(row), upload=await upload_of(database, store, settings, caller.school, row))
+
+
+async def _look_for_room(reader: Reader, settings: Settings, caller: Caller, row: FileRow) -> None:
+    """Refuse what has no chance before anything is begun for it; what is decided is `_take_room`."""
+    used, quota = await queries.used_bytes(reader, school_id=caller.school), settings.file_quota_bytes
+    if used + row.size_bytes > quota:
+        raise rules.quota_exceeded(row.size_bytes, used_bytes=used, quota_bytes=quota)
+    await _require_own_share(reader, settings, caller)
 
 
 async def _take_room(tx: Tx, settings: Settings, caller: Caller, row: FileRow) -> None:
@@ -65,13 +84,12 @@ async def _take_room(tx: Tx, settings: Settings, caller: Caller, row: FileRow) -
     quota = settings.file_quota_bytes
     if not await queries.take_room(tx, school_id=caller.school, size_bytes=row.size_bytes, quota_bytes=quota):
         used = await queries.used_bytes(tx, school_id=caller.school)
-        raise rules.QuotaExceeded(
-            f"{row.size_bytes} bytes; the school has {max(0, quota - used)} left of {quota}.",
-            errors=[FieldError("/size_bytes", "More than is left.")],
-            quota_bytes=quota,
-            used_bytes=used,
-        )
-    pending = await queries.pending_count(tx, school_id=caller.school, uploader_id=caller.user_id)
+        raise rules.quota_exceeded(row.size_bytes, used_bytes=used, quota_bytes=quota)
+    await _require_own_share(tx, settings, caller)
+
+
+async def _require_own_share(reader: Reader, settings: Settings, caller: Caller) -> None:
+    pending = await queries.pending_count(reader, school_id=caller.school, uploader_id=caller.user_id)
     if pending >= settings.file_max_pending:
         raise rules.TooManyPending(f"There may be {settings.file_max_pending} at a time.")
 
@@ -83,33 +101,33 @@ async def show_upload(
     row = await _own(database.reader(school_id=caller.school), caller, file_id)
     if row.state != "pending":
         raise rules.FileSettled(f"It is {row.state}.")
-    return await upload_of(database, store, settings, caller.school, row, may_be_there=True)
+    return await _upload_of(database, store, settings, caller.school, row)
 
 
-async def upload_of(
-    database: Database,
-    store: FileStore,
-    settings: Settings,
-    school_id: UUID,
-    row: FileRow,
-    *,
-    may_be_there: bool = False,
+async def _upload_of(database: Database, store: FileStore, settings: Settings, school_id: UUID, row: FileRow) -> Upload:
+    """Asks the store what is there."""
+    if await store.size_of(rules.quarantine_key(school_id, row.file_id)) == row.size_bytes:
+        return _upload(store, settings, school_id, row, there=rules.parts_of(row.size_bytes))
+    if not rules.is_multipart(row.size_bytes):
+        return _upload(store, settings, school_id, row, there=[])
+    row, there = await _begun(database, store, school_id, row)
+    return _upload(store, settings, school_id, row, there=there)
+
+
+def _upload(
+    store: FileStore, settings: Settings, school_id: UUID, row: FileRow, *, there: Sequence[UploadPart | StoredPart]
 ) -> Upload:
-    """`may_be_there` asks the store; nothing can be of a file that was made this moment."""
+    """Where to put what is not there."""
     key = rules.quarantine_key(school_id, row.file_id)
     expires_in = timedelta(seconds=settings.file_upload_url_s)
     expires_at = clock.now() + expires_in
-    is_whole = may_be_there and await store.size_of(key) == row.size_bytes
-    parts = [] if is_whole else rules.parts_of(row.size_bytes)
     urls: dict[int, str] = {}
-    if rules.is_multipart(row.size_bytes) and not is_whole:
-        upload_id, there = await _begun(database, store, school_id, row)
-        parts = rules.missing(row.size_bytes, {part.number: part.size_bytes for part in there})
-        for part in parts:
+    for part in rules.missing(row.size_bytes, {part.number: part.size_bytes for part in there}):
+        if row.upload_id is None:
+            urls[part.number] = store.put_url(row, key, expires_in=expires_in)
+        else:
             wanted = StoredPart(number=part.number, size_bytes=part.size_bytes, etag="")
-            urls[part.number] = store.part_url(key, upload_id, wanted, expires_in=expires_in)
-    elif parts:
-        urls[1] = store.put_url(row, key, expires_in=expires_in)
+            urls[part.number] = store.part_url(key, row.upload_id, wanted, expires_in=expires_in)
     return Upload(
         expires_at=expires_at,
         headers={} if rules.is_multipart(row.size_bytes) else {"Content-Type": row.media_type},
@@ -121,16 +139,18 @@ def _with_url(part: UploadPart, url: str | None) -> UploadPart:
     return UploadPart(number=part.number, offset=part.offset, size_bytes=part.size_bytes, url=url)
 
 
-async def _begun(database: Database, store: FileStore, school_id: UUID, row: FileRow) -> tuple[str, list[StoredPart]]:
-    """The multipart upload of a file and what is there of it; a new one when the store knows none."""
+async def _begun(
+    database: Database, store: FileStore, school_id: UUID, row: FileRow
+) -> tuple[FileRow, list[StoredPart]]:
+    """The file with its multipart upload and what is there of it; a new one when the store knows none."""
     key = rules.quarantine_key(school_id, row.file_id)
     if row.upload_id is not None and (there := await store.parts(key, row.upload_id)) is not None:
-        return row.upload_id, there
+        return row, there
     begun = await store.begin_upload(key, media_type=row.media_type)
     async with database.transaction(school_id=school_id) as tx:
         is_ours = await queries.set_upload(tx, school_id=school_id, file_id=row.file_id, old=row.upload_id, new=begun)
     if is_ours:
-        return begun, []
+        return rules.moved(row, upload_id=begun), []
     await store.abort_upload(key, begun)
     raise Unavailable("Somebody else asked for it in the same moment; ask again.", headers={"Retry-After": "1"})
 

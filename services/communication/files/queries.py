@@ -10,9 +10,9 @@ from services.communication.files.schemas import AttachedFile, DueFile, FileRow,
 from shared.database import Reader, Tx
 
 ADD_FILE = """
-INSERT INTO file (school_id, file_id, uploader_id, name, media_type, size_bytes, state, created_at)
+INSERT INTO file (school_id, file_id, uploader_id, name, media_type, size_bytes, state, upload_id, created_at)
 VALUES (%(school_id)s, %(file_id)s, %(uploader_id)s, %(name)s, %(media_type)s, %(size_bytes)s, %(state)s,
-        %(created_at)s)
+        %(upload_id)s, %(created_at)s)
 """
 
 
@@ -26,6 +26,7 @@ async def add_file(tx: Tx, *, school_id: UUID, row: FileRow) -> None:
         media_type=row.media_type,
         size_bytes=row.size_bytes,
         state=row.state,
+        upload_id=row.upload_id,
         created_at=row.created_at,
     )
 

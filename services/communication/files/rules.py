@@ -101,6 +101,15 @@ def media_type_of(request: FileRequest, *, allowed: Collection[str], max_bytes: 
     return media_type
 
 
+def quota_exceeded(size_bytes: int, *, used_bytes: int, quota_bytes: int) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"{size_bytes} bytes; the school has {max(0, quota_bytes - used_bytes)} left of {quota_bytes}.",
+        errors=[FieldError("/size_bytes", "More than is left.")],
+        quota_bytes=quota_bytes,
+        used_bytes=used_bytes,
+    )
+
+
 def clean_name(name: str, media_type: str) -> str:
     """A name that is safe to save a file of this type under, on any system, as near as can be to what was meant."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]

@@ -24,6 +24,8 @@ from shared.settings import SettingsError
 
 T = TypeVar("T")
 
+UPLOADS: Final = 1000
+"""How many multipart uploads are listed at a time: the most that S3 tells of."""
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})
 CLOUDFRONT: Final = ("cloudfront_domain", "cloudfront_key_pair_id", "cloudfront_private_key")
 
@@ -178,15 +180,18 @@ class FileStore(Objects):
         return [ListedObject(key=each["Key"], changed_at=each["LastModified"]) for each in answer.get("Contents", ())]
 
     async def open_uploads(self, prefix: str) -> list[ListedObject]:
-        """The first thousand multipart uploads that were neither finished nor aborted."""
+        """The multipart uploads that were neither finished nor aborted."""
+        pages: Any = self._client.get_paginator("list_multipart_uploads")
+
+        def work() -> list[ListedObject]:
+            return [
+                ListedObject(key=each["Key"], changed_at=each["Initiated"], upload_id=each["UploadId"])
+                for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": UPLOADS})
+                for each in page.get("Uploads", ())
+            ]
+
         # The embedded store says that there is no such upload when there is none at all.
-        answer = await self._call(
-            lambda: _unless_absent(lambda: self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix))
-        )
-        uploads: list[Any] = [] if answer is None else answer.get("Uploads", [])
-        return [
-            ListedObject(key=each["Key"], changed_at=each["Initiated"], upload_id=each["UploadId"]) for each in uploads
-        ]
+        return await self._call(lambda: _unless_absent(work)) or []
 
 
 class CloudFront:

@@ -203,6 +203,18 @@ async def test_objects_that_no_file_knows_go_and_others_stay(
     assert (await files.download(ready)).status_code == 200
 
 
+async def test_all_open_uploads_are_found_however_many(
+    files: FileSchool, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.communication.files.store.UPLOADS", 2)
+    begun = {await store.begin_upload(quarantine_key(files.school_id, new_id()), media_type=PNG) for _ in range(5)}
+
+    found = await store.open_uploads(f"school/{files.school_id}/")
+
+    assert {each.upload_id for each in found} == begun
+    assert len(found) == len(begun)
+
+
 async def test_the_bucket_is_looked_through_page_by_page_by_one_worker_at_a_time(
     files: FileSchool, settings: Settings, store: FileStore, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
