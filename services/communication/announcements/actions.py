@@ -139,10 +139,16 @@ async def call_back(database: Database, caller: Caller, announcement_id: UUID, *
         return await _shown(tx, caller.school, after)
 
 
-async def withdraw(database: Database, caller: Caller, announcement_id: UUID, *, now: datetime) -> Announcement:
-    """Out of sight at once, whatever state it is in; what was not told of it stays untold. Raises NotFound."""
+async def withdraw(
+    database: Database, settings: Settings, caller: Caller, announcement_id: UUID, *, now: datetime
+) -> Announcement:
+    """Out of sight at once, whatever state it is in; what was not told of it stays untold. Its files are let go.
+
+    Raises NotFound.
+    """
     async with database.transaction(school_id=caller.school) as tx:
         row = await _locked(tx, caller, announcement_id, version=None)
+        await attachments.hang(tx, settings, caller, announcement_id, [])
         if row.state == "withdrawn":
             return await _shown(tx, caller.school, row)
         after = rules.withdrawn(row, now=now)

@@ -202,9 +202,12 @@ async def call_back_announcement(
     opt={"permission": WRITE, "problems": (NotFound,)},
 )
 async def withdraw_announcement(
-    announcement_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    announcement_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    settings: NamedDependency[Settings],
+    caller: NamedDependency[Caller],
 ) -> Announcement:
-    return await actions.withdraw(database, caller, announcement_id, now=clock.now())
+    return await actions.withdraw(database, settings, caller, announcement_id, now=clock.now())
 
 
 handlers = [

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.communication.settings import Settings
-from services.communication.tests.announcing import STUDENTS, Board, Who, of_class
+from services.communication.tests.announcing import GUARDIANS, STUDENTS, Board, Who, of_class
 from services.communication.tests.factories import member
 from services.communication.tests.files import FileSchool, pdf
 from shared.identity import Role
@@ -53,8 +53,39 @@ async def test_whoever_received_it_has_its_files_and_nobody_else(board: Board, u
     assert await downloaded(board, stranger, made, file_id) == 404
     assert await downloaded(board, reader, made, other) == 404
     assert await downloaded(board, reader, str(new_id()), file_id) == 404
-    await board.did("POST", f"/{made}/withdraw")
-    assert await downloaded(board, reader, made, file_id) == 404
+
+
+async def test_what_is_withdrawn_gives_its_files_to_nobody_and_lets_them_go(board: Board, uploads: FileSchool) -> None:
+    ada = await board.school.student()
+    drafts, sent = [await uploads.ready()], [await uploads.ready(), await uploads.ready()]
+    draft = (await board.draft(STUDENTS, file_ids=drafts))["announcement_id"]
+    made = await board.sent(STUDENTS, file_ids=sent)
+    elsewhere = await board.draft(STUDENTS, file_ids=sent[:1])
+
+    withdrawn = [await board.did("POST", f"/{each}/withdraw") for each in (draft, made, made)]
+
+    assert [each["files"] for each in withdrawn] == [[], [], []]
+    for who in (board.student(ada), board.office):
+        assert await downloaded(board, who, made, sent[0]) == 404
+    assert await downloaded(board, board.office, draft, drafts[0]) == 404
+    assert await downloaded(board, board.office, elsewhere["announcement_id"], sent[0]) == pdf()
+    deleted = [(await uploads.ask("DELETE", f"/{each}")).status_code for each in (*drafts, *sent)]
+    assert deleted == [204, 409, 204]
+
+
+async def test_a_guardian_who_lost_the_child_has_its_files_no_more(board: Board, uploads: FileSchool) -> None:
+    ada = await board.school.student()
+    anne, bert = await board.school.guardian(ada), await board.school.guardian()
+    link_id = await board.school.link(bert, ada)
+    file_id = await uploads.ready()
+    made = await board.sent(GUARDIANS, file_ids=[file_id])
+    before = await downloaded(board, board.guardian(bert), made, file_id)
+
+    await board.school.link(bert, ada, link_id=link_id, is_active=False, version=2)
+
+    assert before == pdf()
+    assert await downloaded(board, board.guardian(bert), made, file_id) == 404
+    assert await downloaded(board, board.guardian(anne), made, file_id) == pdf()
 
 
 async def test_a_file_of_a_draft_is_its_authors(board: Board, uploads: FileSchool) -> None:
