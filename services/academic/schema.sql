@@ -273,6 +273,7 @@ CREATE TABLE academic.lesson (
     origin text DEFAULT 'planned'::text NOT NULL,
     is_cancelled boolean DEFAULT false NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    has_own_room boolean DEFAULT false NOT NULL,
     CONSTRAINT lesson_check CHECK ((ends_at > starts_at)),
     CONSTRAINT lesson_origin_check CHECK ((origin = ANY (ARRAY['planned'::text, 'manual'::text])))
 );

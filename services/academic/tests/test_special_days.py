@@ -100,6 +100,125 @@ async def test_a_lesson_whose_register_was_saved_keeps_its_times(school: School)
     assert register.json()["version"] == 1
 
 
+async def changed(school: School, lesson_id: str, **change: Any) -> Any:
+    path = f"/lessons/{lesson_id}"
+    version = (await school.send("GET", path)).json()["version"]
+    answer = await school.send("PATCH", path, json={"version": version, **change})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def tomorrows(school: School, teacher_id: UUID) -> list[Any]:
+    return (await school.lessons(Role.TEACHER, teacher_id, day=str(TOMORROW)))["items"]
+
+
+HALF_DAY = special(TOMORROW, p1=(time(8), time(8, 20)), p2=(time(8, 25), time(8, 45)))
+HOLIDAY = CalendarDay(day=TOMORROW, kind="holiday", title="Snow")
+
+
+@pytest.mark.parametrize(
+    "detour", [{"room": "Gym"}, {"is_cancelled": True}], ids=["another room", "cancelled and back"]
+)
+async def test_a_lesson_that_was_changed_by_hand_follows_the_calendar(school: School, detour: dict[str, Any]) -> None:
+    taught = await school.a_taught_class("Maths", ("1", "2"))
+    _, second = await tomorrows(school, taught.teacher_id)
+    await changed(school, second["id"], **detour)
+    if detour.get("is_cancelled"):
+        await changed(school, second["id"], is_cancelled=False)
+
+    await school.tell_calendar(version=2, days=(HALF_DAY,))
+    assert await seen(school, taught.teacher_id, TOMORROW) == [
+        ("1", time(8), time(8, 20)),
+        ("2", time(8, 25), time(8, 45)),
+    ]
+    assert (await tomorrows(school, taught.teacher_id))[1]["room"] == detour.get("room")
+
+    await school.tell_calendar(version=3, days=(special(TOMORROW, p1=(time(8), time(8, 20))),))
+    assert [period for period, *_ in await seen(school, taught.teacher_id, TOMORROW)] == ["1"]
+
+    await school.tell_calendar(version=4, days=(HOLIDAY,))
+    assert await tomorrows(school, taught.teacher_id) == []
+
+
+async def test_a_lesson_with_a_room_of_its_own_ends_with_the_term(school: School) -> None:
+    taught = await school.a_taught_class()
+    await changed(school, (await tomorrows(school, taught.teacher_id))[0]["id"], room="Gym")
+
+    await school.tell_calendar(version=2, term=(TODAY - timedelta(days=10), TODAY))
+
+    assert await tomorrows(school, taught.teacher_id) == []
+
+
+async def test_a_lesson_with_a_room_of_its_own_gets_its_new_teacher_and_keeps_the_room(school: School) -> None:
+    taught = await school.a_taught_class()
+    lesson = (await tomorrows(school, taught.teacher_id))[0]
+    await changed(school, lesson["id"], room="Gym")
+    teacher_id = await school.a_teacher("New")
+
+    await school.enrol(taught.class_id, teacher_id, "teacher")
+
+    [own] = await tomorrows(school, teacher_id)
+    assert (own["id"], own["room"]) == (lesson["id"], "Gym")
+    assert set(own["teacher_ids"]) == {str(taught.teacher_id), str(teacher_id)}
+
+
+async def test_a_room_that_is_the_classs_again_is_no_longer_the_lessons_own(school: School) -> None:
+    teacher_id = await school.a_teacher()
+    class_id = await school.a_class("Maths", ("1",), room="Lab")
+    await school.enrol(class_id, teacher_id, "teacher")
+    lesson = (await tomorrows(school, teacher_id))[0]
+    await changed(school, lesson["id"], room="Gym")
+    await changed(school, lesson["id"], room="Lab")
+    await changed(school, lesson["id"], room=None)
+
+    await school.tell_calendar(version=2, days=(HALF_DAY,))
+    assert [each["room"] for each in await tomorrows(school, teacher_id)] == [None]
+
+    await changed(school, lesson["id"], room="Lab")
+    await school.tell_calendar(version=3)
+    assert [each["room"] for each in await tomorrows(school, teacher_id)] == ["Lab"]
+
+
+async def test_a_room_of_ones_own_is_not_taken_by_another_class(school: School) -> None:
+    """By title Art would come first; by then its room is that of the other's lesson."""
+    taught = await school.a_taught_class("Maths", ("1",))
+    await changed(school, (await tomorrows(school, taught.teacher_id))[0]["id"], room="Gym")
+
+    await school.a_class("Art", ("1",), room="Gym")
+    await school.tell_calendar(version=2, days=(HALF_DAY,))
+
+    day = (await school.lessons(Role.SCHOOL_ADMIN, None, day=str(TOMORROW)))["items"]
+    assert [(each["class_title"], each["room"]) for each in day] == [("Maths", "Gym")]
+
+
+async def test_a_cancelled_lesson_stays_so_whatever_the_calendar_does(school: School) -> None:
+    taught = await school.a_taught_class("Maths", ("1", "2"))
+    _, second = await tomorrows(school, taught.teacher_id)
+    await changed(school, second["id"], is_cancelled=True)
+
+    for version, days in enumerate(((HALF_DAY,), (HOLIDAY,), (special(TOMORROW, p1=PERIODS["1"]),), ()), start=2):
+        await school.tell_calendar(version=version, days=days)
+
+    found = await tomorrows(school, taught.teacher_id)
+    assert [(each["period"], each["is_cancelled"]) for each in found] == [("1", False), ("2", True)]
+    assert found[1]["id"] == second["id"]
+    back = await changed(school, second["id"], is_cancelled=False)
+    assert datetime.fromisoformat(back["starts_at"]).time() == PERIODS["2"][0]
+
+
+async def test_a_lesson_is_not_brought_back_onto_a_holiday(school: School) -> None:
+    taught = await school.a_taught_class()
+    lesson = (await tomorrows(school, taught.teacher_id))[0]
+    version = (await changed(school, lesson["id"], is_cancelled=True))["version"]
+    await school.tell_calendar(version=2, days=(HOLIDAY,))
+
+    body = {"version": version, "is_cancelled": False}
+    answer = await school.send("PATCH", f"/lessons/{lesson['id']}", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith("/not-a-school-day")
+
+
 async def test_a_day_off_becomes_a_school_day_by_bells_of_its_own(school: School) -> None:
     """A Saturday of a school that has none: the week's bells are only those of other weekdays."""
     taught = await school.a_taught_class()

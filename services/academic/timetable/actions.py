@@ -50,20 +50,23 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     """Make the lessons of a school follow its classes, terms, bell schedule, holidays and teachers.
 
-    Left alone: what has a register, what was made or changed by hand, and, from the first register on, what has
-    begun; until then the school is still being set up, and its days so far follow too. Doing it again changes
-    nothing. Clashes do not stop it; they are kept and listed.
+    Left alone: what has a register, what was added by hand, and, from the first register on, what has begun; until
+    then the school is still being set up, and its days so far follow too. What was changed by hand follows as well, and
+    keeps its room and that it is cancelled. Doing it again changes nothing. Clashes do not stop it; they are kept and
+    listed.
     """
     await queries.lock_timetable(tx, school_id=school_id)
     existing = await queries.lessons(tx, school_id=school_id)
     in_use = any(row.has_register for row in existing)
     today = await calendar.today(tx, school_id=school_id)
     kept = [row for row in existing if is_settled(row, now=now, today=today, in_use=in_use)]
+    changed = [as_planned(row) for row in existing if row.has_own_room or row.is_cancelled]
     plan = rules.plan(
         await school_of(tx, school_id),
         await classes_of(tx, school_id),
-        kept=[as_planned(row) for row in kept if not row.is_cancelled],
-        settled={(row.class_id, row.day, row.period) for row in kept},
+        kept=[as_planned(row) for row in kept],
+        settled={rules.slot_of(as_planned(row)) for row in kept},
+        changed={rules.slot_of(each): each for each in changed},
         since=today if in_use else None,
     )
     added, removed = changes(plan, existing, {row.id for row in kept})
@@ -86,16 +89,20 @@ def is_settled(row: LessonRow, *, now: datetime, today: date, in_use: bool) -> b
 
 
 def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple[list[LessonRow], list[UUID]]:
-    """The lessons to add and those to remove; one that changes is removed and added again under its own id."""
-    before = {(row.class_id, row.day, row.period): row for row in existing}
+    """The lessons to add and those to remove; one that changes is removed and added again under its own id.
+
+    A cancelled lesson that nothing asks for any more stays: were it asked for again, it would still be cancelled.
+    """
+    before = {rules.slot_of(as_planned(row)): row for row in existing}
     added: list[LessonRow] = []
-    standing = set(kept)
+    standing = kept | {row.id for row in existing if row.is_cancelled}
     for lesson in plan.lessons:
-        row = before.get((lesson.class_id, lesson.day, lesson.period))
+        row = before.get(rules.slot_of(lesson))
         if row is not None and as_planned(row) == lesson:
             standing.add(row.id)
         else:
             added.append(as_row(lesson, row))
+    standing -= {row.id for row in added}
     return added, [row.id for row in existing if row.id not in standing]
 
 
@@ -148,6 +155,8 @@ def as_planned(row: LessonRow) -> PlannedLesson:
         ends_at=row.ends_at,
         room=row.room,
         teacher_ids=frozenset(row.teacher_ids),
+        has_own_room=row.has_own_room,
+        is_cancelled=row.is_cancelled,
     )
 
 
@@ -161,8 +170,9 @@ def as_row(lesson: PlannedLesson, before: LessonRow | None) -> LessonRow:
         starts_at=lesson.starts_at,
         ends_at=lesson.ends_at,
         room=lesson.room,
+        has_own_room=lesson.has_own_room,
         origin="planned",
-        is_cancelled=False,
+        is_cancelled=lesson.is_cancelled,
         has_register=False,
         teacher_ids=sorted(lesson.teacher_ids),
         version=before.version + 1 if before else 1,
@@ -194,7 +204,8 @@ async def change_lesson(
 ) -> Lesson:
     """Cancel a lesson, bring it back, or give it another room; what its register says counts while it takes place.
 
-    Raises NotFound, PreconditionFailed for a stale version, TimetableClash naming the lesson in its way.
+    Raises NotFound, PreconditionFailed for a stale version, NotASchoolDay for one to come that is brought back when the
+    school does not meet, TimetableClash naming the lesson in its way.
     """
     school_id = caller.school
     async with database.transaction(school_id=school_id) as tx:
@@ -209,6 +220,8 @@ async def change_lesson(
             room=before.room if change.room is UNSET else change.room,
             is_cancelled=before.is_cancelled if change.is_cancelled is UNSET else change.is_cancelled,
         )
+        if before.is_cancelled and not after.is_cancelled and before.starts_at > now:
+            rules.bell_period(await school_of(tx, school_id), before.day, before.period)
         zone = await calendar.time_zone_of(tx, school_id=school_id)
         async with clash_told(tx, school_id, after, zone):
             await queries.change_lesson(

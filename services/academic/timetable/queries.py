@@ -42,6 +42,7 @@ class LessonRow(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     ends_at: datetime
     room: str | None
+    has_own_room: bool
     origin: str
     is_cancelled: bool
     has_register: bool
@@ -117,7 +118,8 @@ async def teachers_of_classes(reader: Reader, *, school_id: UUID) -> list[Teache
 
 LESSONS = """
 SELECT lesson.id, lesson.class_id, school_class.title AS class_title, lesson.day, lesson.period, lesson.starts_at,
-       lesson.ends_at, lesson.room, lesson.origin, lesson.is_cancelled, register.lesson_id IS NOT NULL AS has_register,
+       lesson.ends_at, lesson.room, lesson.has_own_room, lesson.origin, lesson.is_cancelled,
+       register.lesson_id IS NOT NULL AS has_register,
        array(
            SELECT lesson_teacher.teacher_id
            FROM lesson_teacher
@@ -151,20 +153,26 @@ async def remove_lessons(tx: Tx, *, school_id: UUID, ids: Sequence[UUID]) -> Non
 
 
 ADD_LESSONS = """
-INSERT INTO lesson (school_id, id, class_id, day, period, starts_at, ends_at, room, origin, version)
-SELECT %(school_id)s, id, class_id, day, period, starts_at, ends_at, room, origin, version
+INSERT INTO lesson (
+    school_id, id, class_id, day, period, starts_at, ends_at, room, has_own_room, origin, is_cancelled, version
+)
+SELECT %(school_id)s, id, class_id, day, period, starts_at, ends_at, room, has_own_room, origin, is_cancelled, version
 FROM unnest(
     %(ids)s::uuid[], %(class_ids)s::uuid[], %(days)s::date[], %(periods)s::text[], %(starts)s::timestamptz[],
-    %(ends)s::timestamptz[], %(rooms)s::text[], %(origins)s::text[], %(versions)s::bigint[]
-) AS wanted (id, class_id, day, period, starts_at, ends_at, room, origin, version)
+    %(ends)s::timestamptz[], %(rooms)s::text[], %(own_rooms)s::boolean[], %(origins)s::text[],
+    %(cancelled)s::boolean[], %(versions)s::bigint[]
+) AS wanted (
+    id, class_id, day, period, starts_at, ends_at, room, has_own_room, origin, is_cancelled, version
+)
 """
 
 ADD_LESSON_TEACHERS = """
-INSERT INTO lesson_teacher (school_id, lesson_id, teacher_id, starts_at, ends_at)
-SELECT %(school_id)s, lesson_id, teacher_id, starts_at, ends_at
+INSERT INTO lesson_teacher (school_id, lesson_id, teacher_id, starts_at, ends_at, is_cancelled)
+SELECT %(school_id)s, lesson_id, teacher_id, starts_at, ends_at, is_cancelled
 FROM unnest(
-    %(lesson_ids)s::uuid[], %(teacher_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]
-) AS wanted (lesson_id, teacher_id, starts_at, ends_at)
+    %(lesson_ids)s::uuid[], %(teacher_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
+    %(cancelled)s::boolean[]
+) AS wanted (lesson_id, teacher_id, starts_at, ends_at, is_cancelled)
 """
 
 
@@ -180,7 +188,9 @@ async def add_lessons(tx: Tx, *, school_id: UUID, rows: Sequence[LessonRow]) -> 
         starts=[row.starts_at for row in rows],
         ends=[row.ends_at for row in rows],
         rooms=[row.room for row in rows],
+        own_rooms=[row.has_own_room for row in rows],
         origins=[row.origin for row in rows],
+        cancelled=[row.is_cancelled for row in rows],
         versions=[row.version for row in rows],
     )
     pairs = [(row, teacher_id) for row in rows for teacher_id in row.teacher_ids]
@@ -191,6 +201,7 @@ async def add_lessons(tx: Tx, *, school_id: UUID, rows: Sequence[LessonRow]) -> 
         teacher_ids=[teacher_id for _, teacher_id in pairs],
         starts=[row.starts_at for row, _ in pairs],
         ends=[row.ends_at for row, _ in pairs],
+        cancelled=[row.is_cancelled for row, _ in pairs],
     )
 
 
@@ -354,9 +365,17 @@ async def hold_lesson(tx: Tx, *, school_id: UUID, lesson_id: UUID) -> Lesson | N
     return await tx.one(Lesson, HOLD_LESSON, school_id=school_id, lesson_id=lesson_id)
 
 
+# A room is the lesson's own from when it is changed until it is that of the class again.
 CHANGE_LESSON = """
 UPDATE lesson
-SET room = %(room)s, is_cancelled = %(is_cancelled)s, origin = 'manual', version = version + 1
+SET room = %(room)s,
+    has_own_room = (has_own_room OR room IS DISTINCT FROM %(room)s) AND %(room)s IS DISTINCT FROM (
+        SELECT school_class.room
+        FROM school_class
+        WHERE school_class.school_id = %(school_id)s
+        AND school_class.id = lesson.class_id
+    ),
+    is_cancelled = %(is_cancelled)s, version = version + 1
 WHERE school_id = %(school_id)s
 AND id = %(lesson_id)s
 """
@@ -414,6 +433,22 @@ async def other_lesson(
         room=room,
         teacher_ids=list(teacher_ids),
     )
+
+
+HOLIDAY_OF_LESSON = """
+SELECT calendar_day.title
+FROM lesson
+JOIN calendar_day ON calendar_day.school_id = lesson.school_id AND calendar_day.day = lesson.day
+WHERE lesson.school_id = %(school_id)s
+AND lesson.id = %(lesson_id)s
+AND lesson.origin = 'planned'
+AND calendar_day.kind = 'holiday'
+"""
+
+
+async def holiday_of_lesson(reader: Reader, *, school_id: UUID, lesson_id: UUID) -> str | None:
+    """The title of the holiday that keeps a lesson from being held; None for one that was added by hand."""
+    return await reader.value(str, HOLIDAY_OF_LESSON, school_id=school_id, lesson_id=lesson_id)
 
 
 # The tables stand outside the tenant's wall (ADR 0803).

@@ -90,7 +90,7 @@ async def add_lesson(
     "/lessons/{lesson_id:uuid}",
     operation_id="change_lesson",
     summary="Cancel a lesson, bring it back, or give it another room.",
-    opt={"permission": "timetable.manage", "problems": (TimetableClash, PreconditionFailed, NotFound)},
+    opt={"permission": "timetable.manage", "problems": (NotASchoolDay, TimetableClash, PreconditionFailed, NotFound)},
 )
 async def change_lesson(
     lesson_id: FromPath[UUID],

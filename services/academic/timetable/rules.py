@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -56,21 +57,27 @@ def plan(
     *,
     kept: Iterable[PlannedLesson] = (),
     settled: Collection[Slot] = (),
+    changed: Mapping[Slot, PlannedLesson] = MappingProxyType({}),
     since: date | None = None,
 ) -> Plan:
     """The lessons that `classes` ask for, each teacher, room and class at one at a time.
 
-    What is `kept` (begun, registered or made by hand) comes first; `settled` slots are not planned again, nor days
-    before `since`. Among the wanted the earlier title wins, so that the same data always give the same plan. What
-    cannot be is told as a clash, once for each lesson.
+    What is `kept` (begun, registered or added by hand) comes first; `settled` slots are not planned again, nor days
+    before `since`. Lessons that were `changed` by hand keep that. Among the wanted those with a room of their own come
+    first, then the earlier title wins, so that the same data always give the same plan. What cannot be is told as a
+    clash, once for each lesson.
     """
     diary = Diary(kept)
     ordered = sorted(classes, key=lambda each: (each.title, each.class_id))
+    wanted = [
+        as_changed(lesson, changed.get(slot_of(lesson)))
+        for each in ordered
+        for lesson in lessons_of(school, each)
+        if slot_of(lesson) not in settled and not (since and lesson.day < since)
+    ]
     lessons: list[PlannedLesson] = []
     clashes: list[Clash] = []
-    for lesson in (lesson for each in ordered for lesson in lessons_of(school, each)):
-        if (lesson.class_id, lesson.day, lesson.period) in settled or (since and lesson.day < since):
-            continue
+    for lesson in sorted(wanted, key=lambda each: not each.has_own_room):
         clash = diary.clash_of(lesson)
         if clash is None:
             diary.enter(lesson)
@@ -78,6 +85,20 @@ def plan(
         else:
             clashes.append(clash)
     return Plan(lessons=lessons, clashes=clashes)
+
+
+def slot_of(lesson: PlannedLesson) -> Slot:
+    return lesson.class_id, lesson.day, lesson.period
+
+
+def as_changed(lesson: PlannedLesson, before: PlannedLesson | None) -> PlannedLesson:
+    """A lesson with what was changed of it by hand: its room, and whether it takes place."""
+    if before is None:
+        return lesson
+    room = before.room if before.has_own_room else lesson.room
+    return msgspec.structs.replace(
+        lesson, room=room, has_own_room=before.has_own_room, is_cancelled=before.is_cancelled
+    )
 
 
 def lessons_of(school: School, wanted: Class) -> Iterator[PlannedLesson]:
@@ -136,7 +157,7 @@ def bell_period(school: School, day: date, period: str) -> BellPeriod | DayPerio
 
 
 class Diary:
-    """Who and what is taken when."""
+    """Who and what is taken when. A cancelled lesson takes nothing and nobody."""
 
     def __init__(self, lessons: Iterable[PlannedLesson] = ()) -> None:
         self._taken: dict[tuple[Booking, date], list[PlannedLesson]] = {}
@@ -163,6 +184,8 @@ class Diary:
 
 
 def bookings(lesson: PlannedLesson) -> Iterator[Booking]:
+    if lesson.is_cancelled:
+        return
     yield ("class", lesson.class_id)
     yield from (("teacher", teacher_id) for teacher_id in sorted(lesson.teacher_ids))
     if lesson.room is not None:

@@ -44,6 +44,9 @@ class PlannedLesson(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     room: str | None
     teacher_ids: frozenset[UUID]
+    has_own_room: bool = False
+    """Whether its room was chosen for this lesson alone, by hand."""
+    is_cancelled: bool = False
 
 
 class Clash(msgspec.Struct, frozen=True, kw_only=True):
