@@ -315,7 +315,8 @@ CREATE TABLE academic.register (
     lesson_id uuid NOT NULL,
     version bigint NOT NULL,
     saved_at timestamp with time zone NOT NULL,
-    saved_by uuid NOT NULL
+    saved_by uuid NOT NULL,
+    is_complete boolean DEFAULT true NOT NULL
 );
 
 ALTER TABLE ONLY academic.register FORCE ROW LEVEL SECURITY;

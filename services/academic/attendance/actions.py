@@ -55,13 +55,13 @@ async def take_register(
     """Save the register of a lesson and tell whose day it changed.
 
     Raises NotFound for a lesson that the caller does not teach, StaleRegister with the register as it now is,
-    LessonNotYet, LessonCancelled, UnreadableRegister, ReasonNeeded. Saving what stands there already changes nothing.
+    LessonNotYet, LessonCancelled, LessonOnHoliday, UnreadableRegister, ReasonNeeded, NobodyMarked. Saving what stands
+    there already changes nothing.
     """
     school_id, user_id = caller.school, caller.user_id
     async with database.transaction(school_id=school_id) as tx:
         lesson = require_own_lesson(caller, await _held(tx, school_id, lesson_id))
-        zone = await calendar.time_zone_of(tx, school_id=school_id)
-        rules.require_day(lesson.day, today=clock.school_day(now, zone), is_cancelled=lesson.is_cancelled)
+        await _require_day(tx, school_id, lesson, now=now)
         version = await queries.lock_register(tx, school_id=school_id, lesson_id=lesson.id, user_id=user_id, now=now)
         register = await register_of(tx, school_id, lesson)
         if version != request.version:
@@ -78,9 +78,24 @@ async def take_register(
                 line.student_id: line.prefill.code for line in register.lines if line.prefill and line.prefill.code
             },
         )
+        marked = {new.student_id for new in new_marks}
+        unmarked = sum(line.mark is None and line.student_id not in marked for line in register.lines)
+        rules.require_somebody(unmarked, of=len(register.lines))
         if new_marks or version == 0:
-            await _save(tx, school_id, lesson, new_marks, version + 1, user_id=user_id, reason=request.reason, now=now)
+            saved = queries.Saved(
+                version=version + 1, is_complete=not unmarked, user_id=user_id, reason=request.reason, now=now
+            )
+            await _save(tx, school_id, lesson, new_marks, saved)
         return await register_of(tx, school_id, lesson)
+
+
+async def _require_day(tx: Tx, school_id: UUID, lesson: Lesson, *, now: datetime) -> None:
+    """What was saved before the day became a holiday may still be corrected."""
+    zone = await calendar.time_zone_of(tx, school_id=school_id)
+    is_new = lesson.register_version == 0
+    holiday = await timetable.holiday_of_lesson(tx, school_id=school_id, lesson_id=lesson.id) if is_new else None
+    today = clock.school_day(now, zone)
+    rules.require_day(lesson.day, today=today, is_cancelled=lesson.is_cancelled, holiday=holiday)
 
 
 async def _held(tx: Tx, school_id: UUID, lesson_id: UUID) -> Lesson | None:
@@ -91,32 +106,12 @@ async def _held(tx: Tx, school_id: UUID, lesson_id: UUID) -> Lesson | None:
     return held or await timetable.lesson(tx, school_id=school_id, lesson_id=lesson_id)
 
 
-async def _save(
-    tx: Tx,
-    school_id: UUID,
-    lesson: Lesson,
-    marks: Sequence[rules.NewMark],
-    version: int,
-    *,
-    user_id: UUID,
-    reason: str | None,
-    now: datetime,
-) -> None:
-    await queries.save_register(tx, school_id=school_id, lesson_id=lesson.id, version=version, user_id=user_id, now=now)
-    await queries.add_marks(
-        tx,
-        school_id=school_id,
-        lesson_id=lesson.id,
-        day=lesson.day,
-        version=version,
-        marks=marks,
-        user_id=user_id,
-        reason=reason,
-        now=now,
-    )
-    await _tell(tx, school_id, lesson, version, now=now)
+async def _save(tx: Tx, school_id: UUID, lesson: Lesson, marks: Sequence[rules.NewMark], saved: queries.Saved) -> None:
+    await queries.save_register(tx, school_id=school_id, lesson_id=lesson.id, saved=saved)
+    await queries.add_marks(tx, school_id=school_id, lesson_id=lesson.id, day=lesson.day, marks=marks, saved=saved)
+    await _tell(tx, school_id, lesson, saved.version, now=saved.now)
     student_ids = [new.student_id for new in marks]
-    await derive_days(tx, school_id, student_ids, lesson.day, user_id=user_id, now=now)
+    await derive_days(tx, school_id, student_ids, lesson.day, user_id=saved.user_id, now=saved.now)
 
 
 async def _tell(tx: Tx, school_id: UUID, lesson: Lesson, version: int, *, now: datetime) -> None:

@@ -24,6 +24,17 @@ class RegisterState(msgspec.Struct, frozen=True, kw_only=True):
     saved_at: datetime | None
 
 
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """How a register was saved: by whom, when, and why marks changed."""
+
+    version: int
+    is_complete: bool
+    """Whether everybody on the roll has a mark now."""
+    user_id: UUID
+    reason: str | None
+    now: datetime
+
+
 class RollRow(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     given_name: str
@@ -116,16 +127,14 @@ async def lock_register(tx: Tx, *, school_id: UUID, lesson_id: UUID, user_id: UU
 
 SAVE_REGISTER = """
 UPDATE register
-SET version = %(version)s, saved_at = %(now)s, saved_by = %(user_id)s
+SET version = %(version)s, is_complete = %(is_complete)s, saved_at = %(now)s, saved_by = %(user_id)s
 WHERE school_id = %(school_id)s
 AND lesson_id = %(lesson_id)s
 """
 
 
-async def save_register(
-    tx: Tx, *, school_id: UUID, lesson_id: UUID, version: int, user_id: UUID, now: datetime
-) -> None:
-    await tx.execute(SAVE_REGISTER, school_id=school_id, lesson_id=lesson_id, version=version, user_id=user_id, now=now)
+async def save_register(tx: Tx, *, school_id: UUID, lesson_id: UUID, saved: Saved) -> None:
+    await tx.execute(SAVE_REGISTER, school_id=school_id, lesson_id=lesson_id, **msgspec.structs.asdict(saved))
 
 
 REGISTER = """
@@ -262,26 +271,17 @@ FROM unnest(
 
 
 async def add_marks(
-    tx: Tx,
-    *,
-    school_id: UUID,
-    lesson_id: UUID,
-    day: date,
-    version: int,
-    marks: Sequence[NewMark],
-    user_id: UUID,
-    reason: str | None,
-    now: datetime,
+    tx: Tx, *, school_id: UUID, lesson_id: UUID, day: date, marks: Sequence[NewMark], saved: Saved
 ) -> None:
     await tx.execute(
         ADD_MARKS,
         school_id=school_id,
         lesson_id=lesson_id,
         day=day,
-        version=version,
-        user_id=user_id,
-        reason=reason,
-        now=now,
+        version=saved.version,
+        user_id=saved.user_id,
+        reason=saved.reason,
+        now=saved.now,
         student_ids=[new.student_id for new in marks],
         codes=[new.mark.code for new in marks],
         kinds=[new.mark.kind for new in marks],

@@ -14,6 +14,8 @@ from services.academic.attendance.rules import (
     AlertingPresence,
     LessonCancelled,
     LessonNotYet,
+    LessonOnHoliday,
+    NobodyMarked,
     ReasonNeeded,
     StaleRegister,
     UnexcusedSuggestion,
@@ -68,7 +70,16 @@ async def show_register(
     summary="Save the register of a class in one call; a stale one is refused with the register as it now is.",
     opt={
         "permission": "register.take",
-        "problems": (NotFound, StaleRegister, LessonNotYet, LessonCancelled, UnreadableRegister, ReasonNeeded),
+        "problems": (
+            NotFound,
+            StaleRegister,
+            LessonNotYet,
+            LessonCancelled,
+            LessonOnHoliday,
+            UnreadableRegister,
+            ReasonNeeded,
+            NobodyMarked,
+        ),
     },
 )
 async def take_register(

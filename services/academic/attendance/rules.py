@@ -54,6 +54,16 @@ class LessonCancelled(Conflict):
     title = "This lesson does not take place"
 
 
+class LessonOnHoliday(Conflict):
+    slug = "lesson-on-holiday"
+    title = "The school is closed on the day of this lesson"
+
+
+class NobodyMarked(Invalid):
+    slug = "nobody-marked"
+    title = "A register marks somebody"
+
+
 class UnreadableRegister(Invalid):
     slug = "unreadable-register"
     title = "The register cannot be saved as it is"
@@ -201,10 +211,14 @@ def prefill(explanation: Explanation | None, codes: Iterable[AttendanceCode]) ->
     return Prefill(code=code, absence_report_id=explanation.absence_report_id)
 
 
-def require_day(day: date, *, today: date, is_cancelled: bool) -> None:
-    """Raises LessonNotYet before the day of the lesson, LessonCancelled for one that does not take place."""
+def require_day(day: date, *, today: date, is_cancelled: bool, holiday: str | None) -> None:
+    """Raises LessonNotYet before the day of the lesson, LessonCancelled or LessonOnHoliday for one that does not take
+    place.
+    """
     if is_cancelled:
         raise LessonCancelled("Its register is closed.")
+    if holiday is not None:
+        raise LessonOnHoliday(f"{day} is a holiday: {holiday}.")
     if day > today:
         raise LessonNotYet(f"The lesson is on {day}; its register opens on that day.")
 
@@ -248,6 +262,12 @@ def _missed(lesson: MarkedLesson) -> timedelta:
             return min(_length(lesson), timedelta(minutes=lesson.minutes_late or 0))
         case _:
             return timedelta()
+
+
+def require_somebody(unmarked: int, *, of: int) -> None:
+    """Raises NobodyMarked when a register would leave all of its roll without a mark."""
+    if of and unmarked == of:
+        raise NobodyMarked("Nothing was saved: mark somebody, or say in `default_code` what the others are.")
 
 
 def require_code(code: str) -> str:

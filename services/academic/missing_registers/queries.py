@@ -38,6 +38,7 @@ async def look_again(tx: Tx, *, school_id: UUID, due_at: datetime) -> None:
 
 
 # Uses lesson_day: the days are a little wider than the instants, whatever the zone. Null ids let every lesson pass.
+# Of a register that was saved incomplete somebody must still lack a mark: who left the class may not be in it any more.
 OPEN_LESSONS = """
 SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_title, lesson.day, lesson.starts_at,
        lesson.ends_at,
@@ -67,6 +68,7 @@ AND NOT EXISTS (
     FROM register
     WHERE register.school_id = lesson.school_id
     AND register.lesson_id = lesson.id
+    AND register.is_complete
 )
 AND NOT EXISTS (
     SELECT 1
@@ -83,6 +85,13 @@ AND EXISTS (
     AND enrolment.role = 'student'
     AND enrolment.starts_on <= lesson.day
     AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
+    AND NOT EXISTS (
+        SELECT 1
+        FROM attendance_mark
+        WHERE attendance_mark.school_id = lesson.school_id
+        AND attendance_mark.lesson_id = lesson.id
+        AND attendance_mark.student_id = enrolment.student_id
+    )
 )
 ORDER BY lesson.starts_at, lesson.id
 LIMIT 10000
@@ -92,7 +101,9 @@ LIMIT 10000
 async def open_lessons(
     reader: Reader, *, school_id: UUID, since: datetime, until: datetime, lesson_ids: Sequence[UUID] | None = None
 ) -> list[OpenLesson]:
-    """Lessons that begin after `since`, until `until`, meet, have students and no register; or those of them named."""
+    """Lessons that begin after `since`, until `until`, meet, and lack a register or somebody in it; or those of them
+    named.
+    """
     return await reader.all(
         OpenLesson,
         OPEN_LESSONS,
@@ -107,7 +118,7 @@ class LockedLesson(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
 
 
-# A register's first save holds its lesson by the foreign key: what is being saved is let through and looked at later,
+# Who saves a register holds its lesson: what is being saved is let through and looked at later,
 # and whoever saves next waits for us.
 LOCK_LESSONS = """
 SELECT id

@@ -18,7 +18,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenLesson(msgspec.Struct, frozen=True, kw_only=True):
-    """A lesson that meets and has students, whose register nobody has saved."""
+    """A lesson that meets and has students, whose register nobody has saved, or saved without somebody of the roll."""
 
     lesson_id: UUID
     class_id: UUID

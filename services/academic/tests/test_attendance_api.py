@@ -162,6 +162,30 @@ async def test_a_register_with_a_fault_saves_nothing(school: School, code: str, 
     assert (await register(school, taught))["version"] == 0
 
 
+async def test_a_register_that_marks_nobody_is_refused(school: School, stack: Stack) -> None:
+    taught = await school.a_taught_class()
+
+    refused = await school.save_register(taught, 0, {})
+
+    assert refused.status_code == 422
+    assert refused.json()["type"].endswith("/nobody-marked")
+    assert (await register(school, taught))["version"] == 0
+    assert [
+        each for each in published(stack.database_url("academic"), school.id) if "register_saved" in each.type
+    ] == []
+    assert (await school.save_register(taught, 0, {}, default_code="P")).status_code == 200
+    assert (await school.save_register(taught, 1, {})).status_code == 200
+
+
+async def test_a_class_without_students_has_an_empty_register(school: School) -> None:
+    class_id, teacher_id = await school.a_class("Chess"), await school.a_teacher()
+    await school.enrol(class_id, teacher_id, "teacher")
+    lesson = (await school.lessons(Role.TEACHER, teacher_id))["items"][0]
+    empty = Taught(class_id=class_id, teacher_id=teacher_id, student_ids=[], lesson_id=lesson["id"])
+
+    assert (await school.save_register(empty, 0, {})).status_code == 200
+
+
 async def test_a_lesson_to_come_has_no_register_yet(school: School) -> None:
     taught = await school.a_taught_class()
     later = await school.lessons(Role.TEACHER, taught.teacher_id, day=str(TODAY + timedelta(days=2)))
@@ -176,7 +200,7 @@ async def test_a_lesson_to_come_has_no_register_yet(school: School) -> None:
 async def test_only_the_lessons_teachers_and_the_office_take_its_register(school: School, other_school: School) -> None:
     taught = await school.a_taught_class()
     path = f"/lessons/{taught.lesson_id}/register"
-    body = {"version": 0, "marks": []}
+    body = {"version": 0, "marks": [], "default_code": "P"}
 
     stranger = await school.send("PUT", path, role=Role.TEACHER, person_id=new_id(), json=body)
     guardian = await school.send("PUT", path, role=Role.GUARDIAN, person_id=new_id(), json=body)

@@ -189,20 +189,44 @@ async def test_a_student_who_joins_today_makes_the_register_wanted(school: Schoo
     assert watch.steps(school) == ["teacher"]
 
 
-async def test_a_lesson_on_a_holiday_is_not_told_of(school: School, watch: Watch, stack: Stack) -> None:
-    """Planning takes lessons off a holiday; one that was made by hand stays."""
-    taught = await school.a_taught_class()
-    with psycopg.connect(stack.admin_url, autocommit=True) as connection:
-        connection.execute(
-            "UPDATE academic.lesson SET origin = 'manual' WHERE school_id = %s AND id = %s",
-            (school.id, taught.lesson_id),
-        )
+async def add_lesson(school: School, class_id: UUID, period: str) -> UUID:
+    answer = await school.send(
+        "POST", "/lessons", json={"class_id": str(class_id), "day": str(TODAY), "period": period}
+    )
+    assert answer.status_code == 201, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def test_a_lesson_on_a_holiday_is_not_told_of(school: School, watch: Watch) -> None:
+    """Planning takes lessons off a holiday; one that was added by hand stays."""
+    taught = await school.a_taught_class("Maths", ("1",))
+    added = await add_lesson(school, taught.class_id, "2")
     await school.tell_calendar(version=2, days=(CalendarDay(day=TODAY, kind="holiday", title="Snow"),))
 
     await watch.look("13:00")
 
+    assert [each["id"] for each in (await school.lessons(Role.TEACHER, taught.teacher_id))["items"]] == [str(added)]
     assert watch.told(school) == []
     assert await missing(school, day=str(TODAY)) == []
+
+
+async def test_a_holiday_has_no_register_but_of_what_was_added_by_hand_or_saved_before(
+    school: School, hands: Hands
+) -> None:
+    maths, art = await school.a_taught_class("Maths", ("1",)), await school.a_taught_class("Art", ("2",))
+    trip = msgspec.structs.replace(maths, lesson_id=await add_lesson(school, maths.class_id, "3"))
+    hands.instant = at("08:10")
+    await school.save_register(maths, 0, {maths.student_ids[0]: "A"}, default_code="P")
+    hands.instant = at("09:10")
+    await school.tell_calendar(version=2, days=(CalendarDay(day=TODAY, kind="holiday", title="Snow"),))
+
+    refused = await school.save_register(art, 0, {}, default_code="P")
+    added = await school.save_register(trip, 0, {}, default_code="P")
+    corrected = await school.save_register(maths, 1, {maths.student_ids[0]: "P"}, reason="Was in the library")
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/lesson-on-holiday")
+    assert "Snow" in refused.json()["detail"]
+    assert (added.status_code, corrected.status_code) == (200, 200)
 
 
 async def test_a_lesson_that_is_moved_is_due_at_its_new_time(school: School, watch: Watch) -> None:
@@ -512,15 +536,67 @@ async def test_a_student_who_joined_after_the_register_makes_it_incomplete(schoo
     assert await missing(school, day=str(TODAY)) == []
 
 
-async def test_an_incomplete_register_reminds_nobody(school: School, watch: Watch, hands: Hands) -> None:
+async def test_a_register_that_leaves_somebody_out_is_told_of_until_they_are_in_it(
+    school: School, watch: Watch, hands: Hands
+) -> None:
+    taught = await school.a_taught_class()
+    ada, ben = taught.student_ids
+    hands.instant = at("08:05")
+    await school.save_register(taught, 0, {ada: "P"})
+
+    await watch.look("08:15")
+    await watch.look("08:40")
+    assert watch.steps(school) == ["teacher"]
+    assert [each["lack"] for each in await missing(school, day=str(TODAY))] == ["incomplete"]
+    await school.save_register(taught, 1, {ben: "P"})
+    await watch.look("12:00")
+
+    assert watch.steps(school) == ["teacher"]
+
+
+async def test_a_register_that_stays_incomplete_is_told_to_the_office_too(
+    school: School, watch: Watch, hands: Hands
+) -> None:
     taught = await school.a_taught_class()
     hands.instant = at("08:05")
     await school.save_register(taught, 0, {taught.student_ids[0]: "P"})
+
+    for time_ in ("08:15", "09:00", "11:00"):
+        await watch.look(time_)
+
+    assert watch.steps(school) == ["teacher", "office"]
+
+
+async def test_who_joins_after_the_register_was_saved_makes_nobody_hear_of_it(
+    school: School, watch: Watch, hands: Hands
+) -> None:
+    taught = await school.a_taught_class()
+    hands.instant = at("08:05")
+    await school.save_register(taught, 0, {}, default_code="P")
+    await school.enrol(taught.class_id, await school.a_student("Cleo"), starts_on=str(TODAY))
 
     await watch.look("12:00")
 
     assert watch.told(school) == []
     assert [each["lack"] for each in await missing(school, day=str(TODAY))] == ["incomplete"]
+
+
+async def test_who_was_left_out_and_leaves_the_class_is_waited_for_no_longer(
+    school: School, watch: Watch, hands: Hands
+) -> None:
+    taught = await school.a_taught_class()
+    cleo = await school.a_student("Cleo")
+    spell = await school.enrol(taught.class_id, cleo)
+    hands.instant = at("08:05")
+    await school.save_register(taught, 0, dict.fromkeys(taught.student_ids, "P"))
+    ended = await school.send(
+        "POST", f"/enrolments/{spell['id']}/end", json={"ends_on": str(TODAY - timedelta(days=1))}
+    )
+    assert ended.status_code == 200, ended.text
+
+    await watch.look("12:00")
+
+    assert watch.told(school) == []
 
 
 async def test_it_is_listed_by_class_teacher_and_page(school: School, hands: Hands) -> None:

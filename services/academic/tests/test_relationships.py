@@ -20,7 +20,7 @@ from shared.web.openapi import openapi_document
 from tools.dumps import settings_of
 
 NAMED = ("student_id", "lesson_id", "class_id")
-BODIES: dict[str, dict[str, Any]] = {"take_register": {"version": 0, "marks": []}}
+BODIES: dict[str, dict[str, Any]] = {"take_register": {"version": 0, "marks": [], "default_code": "P"}}
 
 
 def operations() -> list[tuple[str, str, str, str]]:
