@@ -23,12 +23,14 @@ from shared.outbox import publish
 log = structlog.get_logger()
 
 POSTPONED: Final = timedelta(seconds=30)
+PASSED_BY: Final = timedelta(seconds=1)
+"""What somebody has in hand is looked at again then, and all others before it."""
 
 
 async def send_due(database: Database) -> bool:
     """Take one step with one announcement that is due. True when there may be more to do.
 
-    The fault of one must not hold up the others: it is looked at again later.
+    Neither the fault of one nor who has it in hand must hold up the others: it is looked at again later.
     """
     async with database.transaction() as tx:
         due = await queries.claim_due(tx, now=clock.now())
@@ -37,23 +39,25 @@ async def send_due(database: Database) -> bool:
         await switch_school(tx, due.school_id)
         try:
             async with tx.savepoint():
-                return await _take_a_step(tx, due)
+                await _take_a_step(tx, due)
         except Exception as error:  # noqa: BLE001 (whatever it is, see above)
             log.error("announcement_postponed", school_id=str(due.school_id), error=type(error).__name__)  # noqa: TRY400
-            await queries.await_announcement(
-                tx,
-                school_id=due.school_id,
-                announcement_id=due.announcement_id,
-                due_at=clock.now() + POSTPONED,
-            )
-            return True
+            await _postpone(tx, due, POSTPONED)
+    return True
 
 
-async def _take_a_step(tx: Tx, due: DueAnnouncement) -> bool:
+async def _postpone(tx: Tx, due: DueAnnouncement, by: timedelta) -> None:
+    await queries.await_announcement(
+        tx, school_id=due.school_id, announcement_id=due.announcement_id, due_at=clock.now() + by
+    )
+
+
+async def _take_a_step(tx: Tx, due: DueAnnouncement) -> None:
     row = await queries.taken_announcement(tx, school_id=due.school_id, announcement_id=due.announcement_id)
     if row is None:
-        # Somebody edits or withdraws it: it comes up again.
-        return False
+        # Somebody edits or withdraws it, or it is gone. Whoever is at it says anew when it is due, should that change.
+        await _postpone(tx, due, PASSED_BY)
+        return
     with telemetry.span("send announcement", traceparent=row.traceparent):
         match row.state:
             case "scheduled":
@@ -62,7 +66,6 @@ async def _take_a_step(tx: Tx, due: DueAnnouncement) -> bool:
                 await _tell_part(tx, due.school_id, row)
             case _:
                 await queries.forget_announcement(tx, school_id=due.school_id, announcement_id=due.announcement_id)
-    return True
 
 
 async def _freeze(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from services.communication.announcements import queries, rules, sending
+from services.communication.announcements import queries, rules
 from services.communication.announcements.sending import send_due
 from services.communication.settings import Settings
 from services.communication.tests.announcing import GUARDIANS, STUDENTS, Board, Who, of_class
-from services.communication.tests.factories import member
+from services.communication.tests.factories import School, member
 from shared import clock
 from shared.database import Database
 from shared.ids import new_id
@@ -257,20 +257,44 @@ async def test_a_withdrawal_races_with_the_sending_and_ends_it(board: Board, set
         assert board.withdrawals(made) in ({1} if told else {0, 1})
 
 
-async def test_the_worker_passes_by_what_an_author_has_in_hand(board: Board) -> None:
-    """It waits for nobody, so that neither can wait for the other."""
-    await board.school.student()
+async def test_the_worker_passes_by_what_an_author_has_in_hand(board: Board, settings: Settings) -> None:
+    """It waits for nobody, so that neither can wait for the other; and goes on with what is due at any school."""
+    other = Board(School(board.school.client, board.school.worker, board.school.tokens), board.stack)
+    for each in (board, other):
+        await each.school.student()
     made = await sending_now(board, STUDENTS)
-    database = board.school.worker.database
+    elsewhere = await sending_now(other, STUDENTS)
 
-    async with database.transaction(school_id=board.school.school_id) as tx:
+    async with Database(settings) as database, database.transaction(school_id=board.school.school_id) as tx:
         await queries.locked_announcement(tx, school_id=board.school.school_id, announcement_id=UUID(made))
         async with asyncio.timeout(5):
-            await send_due(database)
+            await board.work()
         assert board.told(made) == []
-    await board.work()
+        assert len(other.told(elsewhere)) == 1
+    await again(board, made)
 
     assert len(board.told(made)) == 1
+
+
+async def test_one_that_is_gone_from_under_its_place_in_the_queue_holds_up_nobody(board: Board) -> None:
+    await board.school.student()
+    database, gone = board.school.worker.database, {"school_id": board.school.school_id, "announcement_id": new_id()}
+    async with database.transaction(school_id=board.school.school_id) as tx:
+        await queries.await_announcement(tx, **gone, due_at=clock.now() - timedelta(days=1))
+
+    made = await board.sent(STUDENTS)
+
+    assert len(board.told(made)) == 1
+    async with database.transaction(school_id=board.school.school_id) as tx:
+        await queries.forget_announcement(tx, **gone)
+
+
+async def again(board: Board, announcement_id: str) -> None:
+    """The worker, once what it has put off is due."""
+    async with board.school.worker.database.transaction() as tx:
+        sql = "UPDATE announcement_due SET due_at = %(now)s WHERE announcement_id = %(id)s"
+        await tx.execute(sql, now=clock.now(), id=announcement_id)
+    await board.work()
 
 
 async def test_one_that_fails_does_not_hold_up_the_others(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,12 +314,7 @@ async def test_one_that_fails_does_not_hold_up_the_others(board: Board, monkeypa
     assert len(board.told(sound)) == 1
     assert board.told(failing) == []
     monkeypatch.undo()
-    monkeypatch.setattr(sending, "POSTPONED", timedelta())
-    async with board.school.worker.database.transaction() as tx:
-        await tx.execute(
-            "UPDATE announcement_due SET due_at = %(now)s WHERE announcement_id = %(id)s", now=clock.now(), id=failing
-        )
-    await board.work()
+    await again(board, failing)
     assert len(board.told(failing)) == 1
 
 
