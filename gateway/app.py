@@ -125,9 +125,10 @@ def _routes(redis: RedisPipe, upstreams: dict[str, Upstream]) -> Router:
 
     @get("/health/ready")
     async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
-        # A gateway out of rotation helps no upstream: they are told, Redis and ourselves decide.
+        # A gateway out of rotation helps nobody: it works on without Redis and beside upstreams that are down. Both are
+        # told; only one that is about to end is not ready.
         has_redis = await redis.is_ready()
-        is_ready = has_redis and not request.app.state.get("draining")
+        is_ready = not request.app.state.get("draining")
         found = {"redis": has_redis, **{upstream.service: upstream.seems_well for upstream in upstreams.values()}}
         return Response(found, status_code=200 if is_ready else 503)
 

@@ -215,7 +215,8 @@ async def test_a_frozen_redis_holds_nobody_up_for_long(settings_of: SettingsOf, 
 
     assert {each.status_code for each in [first, *answers]} == {200}
     assert seconds < 1.0
-    assert ready.status_code == 503
+    # All gateways would be out of rotation at once: Redis would have closed the schools.
+    assert (ready.status_code, ready.json()["redis"]) == (200, False)
 
 
 async def cut_off(redis: Redis) -> None:
