@@ -27,6 +27,9 @@ from shared.unit import Unit, current_unit
 
 __all__ = ["Connection", "Database", "Reader", "Tx", "switch_school"]
 
+RECONNECT_S = 2.0
+"""So long the pool tries by itself, waiting longer each time; after that whoever asks for a connection makes it try
+anew. Its own default of five minutes leaves a service without connections long after Postgres has come back."""
 POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
 
@@ -60,6 +63,7 @@ class Database:
             max_size=connections,
             timeout=settings.database_pool_wait_s,
             max_waiting=settings.database_pool_waiting,
+            reconnect_timeout=RECONNECT_S,
             kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": tuple_row},
             open=False,
         )

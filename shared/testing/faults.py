@@ -11,16 +11,19 @@ from tools.embedded.valkey import EmbeddedValkey
 
 
 class Wire:
-    """Passes bytes on to a port of this machine; answers come `delay_s` late."""
+    """Passes bytes on to a port of this machine; answers come `delay_s` late, and none while `is_cut`."""
 
     def __init__(self, port: int) -> None:
         self._to = port
         self._ends: set[asyncio.StreamWriter] = set()
         self.delay_s = 0.0
+        self.is_cut = False
         self.port = 0
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if self.is_cut:
+                raise ConnectionRefusedError
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
         except OSError:
             writer.close()
@@ -40,6 +43,7 @@ class Wire:
         writer.close()
 
     def cut(self) -> None:
+        self.is_cut = True
         for end in self._ends:
             end.close()
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -11,10 +13,12 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+import shared.database
 from shared.database import Database, switch_school
 from shared.ids import new_id
 from shared.problems import Unavailable
 from shared.settings import ServiceSettings
+from shared.testing.faults import wire_to
 from shared.testing.stack import Stack
 
 CREATE_TENANT_TABLE = """
@@ -194,3 +198,53 @@ async def test_control_a_session_level_tenant_is_seen_by_the_next_borrower(stack
             rows = await (await connection.execute(SEEN)).fetchall()
 
     assert rows == [(schools[0],)]
+
+
+# Postgres is away for a while, and comes back (bar B32).
+
+OUTAGE_S = 8.0
+HEALTHY_S = 5.0
+
+
+async def answers(database: Database) -> bool:
+    try:
+        await database.reader(school_id=None).all(Seen, SEEN)
+    except (Unavailable, psycopg.OperationalError):
+        await asyncio.sleep(0.05)
+        return False
+    return True
+
+
+async def healthy_after(database: Database) -> float:
+    """Seconds until it answers."""
+    began = time.monotonic()
+    while not await answers(database):
+        pass
+    return time.monotonic() - began
+
+
+async def asked_in_vain(database: Database, until: float) -> None:
+    while time.monotonic() < until:
+        assert not await answers(database)
+
+
+async def test_a_pool_is_healthy_soon_after_postgres_came_back(
+    stack: Stack, schools: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control waits as long as psycopg's pool would by itself."""
+    async with wire_to(urlsplit(stack.admin_url).port or 0) as wire, AsyncExitStack() as opened:
+        url = stack.database_url("school").replace(f":{urlsplit(stack.admin_url).port}/", f":{wire.port}/")
+        databases: list[Database] = []
+        for reconnect_s in (shared.database.RECONNECT_S, 300.0):
+            monkeypatch.setattr(shared.database, "RECONNECT_S", reconnect_s)
+            settings = stack.settings(ServiceSettings, "school", database_url=url, database_pool_wait_s=0.5)
+            databases.append(await opened.enter_async_context(Database(settings)))
+        await asyncio.gather(*map(healthy_after, databases))
+        wire.cut()
+        ends_at = time.monotonic() + OUTAGE_S
+        await asyncio.gather(*(asked_in_vain(each, ends_at) for each in databases))
+
+        wire.is_cut = False
+        took, control_took = await asyncio.gather(*map(healthy_after, databases))
+
+    assert took <= HEALTHY_S < control_took
