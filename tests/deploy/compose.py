@@ -238,6 +238,10 @@ def has_a_replica_like_its_primary(compose: Compose) -> Complaints:
         yield "primary and replica have other settings"
     if "--shared_preload_libraries=pg_stat_statements" not in settings:
         yield "statements are not counted"
+    if "--log_min_duration_statement=100ms" not in settings:
+        yield "slow statements are not logged"
+    if not {"--log_parameter_max_length=0", "--log_error_verbosity=terse"} <= set(settings):
+        yield "the values of statements are logged"
     if "--locale=C --locale-provider=builtin --builtin-locale=C.UTF-8" not in str(primary["environment"]):
         yield "texts would not sort as in the tests"
     if primary["image"] != replica["image"]:

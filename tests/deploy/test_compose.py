@@ -69,6 +69,14 @@ def _set(name: str, **fields: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def _databases_without(option: str) -> Callable[[dict[str, Any]], None]:
+    def change(services: dict[str, Any]) -> None:
+        for name in ("postgres", "postgres-replica"):
+            services[name]["command"] = [each for each in services[name]["command"] if option not in each]
+
+    return change
+
+
 MISTAKES = {
     "a misspelt field": (_set("auth", healtcheck={}), follows_the_specification),
     "a service that nobody runs": (lambda services: services.pop("school-worker"), runs_every_app),
@@ -128,6 +136,8 @@ MISTAKES = {
     "a stop in the middle of an import": (_env("gateway-1", STOP_GRACE_S="20"), is_given_time_to_stop),
     "a larger pool": (_env("academic", DATABASE_POOL_MAX="8"), keeps_the_budget),
     "a replica that refuses to start": (_set("postgres-replica", command=[]), has_a_replica_like_its_primary),
+    "values in the log": (_databases_without("log_parameter_max_length"), has_a_replica_like_its_primary),
+    "no slow statements in the log": (_databases_without("log_min_duration"), has_a_replica_like_its_primary),
     "a file that is not there": (_set("collector", volumes=["./deploy/otel.yaml:/x:ro"]), mounts_what_is_there),
     "a folder that can be changed": (_set("nginx", volumes=["./deploy/nginx:/etc/nginx"]), mounts_what_is_there),
     "any version": (_set("redis", image="redis"), names_its_images),
