@@ -41,7 +41,12 @@ CREATE TABLE notification.alert_due (
 CREATE TABLE notification.announcement (
     school_id uuid NOT NULL,
     announcement_id uuid NOT NULL,
-    withdrawn_at timestamp with time zone
+    withdrawn_at timestamp with time zone,
+    version bigint DEFAULT 0 NOT NULL,
+    edition integer,
+    title text,
+    body text,
+    expires_at timestamp with time zone
 );
 
 ALTER TABLE ONLY notification.announcement FORCE ROW LEVEL SECURITY;
@@ -212,6 +217,8 @@ CREATE TABLE notification.notification (
     subject_id uuid,
     withdrawn_at timestamp with time zone,
     in_app boolean DEFAULT true NOT NULL,
+    edition integer,
+    expires_at timestamp with time zone,
     CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text])))
 );
 
@@ -394,7 +401,7 @@ CREATE INDEX membership_role ON notification.membership USING btree (school_id, 
 
 CREATE INDEX notification_inbox ON notification.notification USING btree (school_id, recipient_person_id, notification_id);
 
-CREATE INDEX notification_subject ON notification.notification USING btree (school_id, subject_id) WHERE (subject_id IS NOT NULL);
+CREATE INDEX notification_subject_recipient ON notification.notification USING btree (school_id, subject_id, recipient_person_id) WHERE (subject_id IS NOT NULL);
 
 CREATE INDEX notification_unread ON notification.notification USING btree (school_id, recipient_person_id, is_read, notification_id);
 
@@ -522,9 +529,15 @@ GRANT SELECT,INSERT,UPDATE ON TABLE notification.membership TO notification_app;
 
 GRANT SELECT,INSERT ON TABLE notification.notification TO notification_app;
 
+GRANT UPDATE(title) ON TABLE notification.notification TO notification_app;
+
+GRANT UPDATE(body) ON TABLE notification.notification TO notification_app;
+
 GRANT UPDATE(read_at) ON TABLE notification.notification TO notification_app;
 
 GRANT UPDATE(withdrawn_at) ON TABLE notification.notification TO notification_app;
+
+GRANT UPDATE(expires_at) ON TABLE notification.notification TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.notification_policy TO notification_app;
 

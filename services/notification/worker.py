@@ -6,7 +6,11 @@ from services.notification.absence_reports.reactions import absence_report_chang
 from services.notification.alerts import actions as alerts
 from services.notification.alerts.reactions import attendance_day_changed
 from services.notification.alerts.telling import Teller
-from services.notification.announcements.reactions import announcement_sent, announcement_withdrawn
+from services.notification.announcements.reactions import (
+    announcement_changed,
+    announcement_sent,
+    announcement_withdrawn,
+)
 from services.notification.deliveries.actions import Sender
 from services.notification.deliveries.reactions import invite_issued, password_reset_requested
 from services.notification.inbox.live import Announcer
@@ -24,7 +28,7 @@ from shared.contracts.academic import (
     TeacherChanged,
 )
 from shared.contracts.auth import InviteIssued, MembershipChanged, PasswordResetRequested
-from shared.contracts.communication import AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import AnnouncementChanged, AnnouncementSent, AnnouncementWithdrawn
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
 from shared.worker import Worker, every, on
@@ -49,6 +53,7 @@ def create_worker(settings: Settings, database: Database, announcer: Announcer |
             on(AbsenceReportChanged, partial(absence_report_changed, herald)),
             on(RegisterMissing, partial(register_missing, herald)),
             on(AnnouncementSent, partial(announcement_sent, herald)),
+            on(AnnouncementChanged, partial(announcement_changed, herald)),
             on(AnnouncementWithdrawn, partial(announcement_withdrawn, herald)),
             on(InviteIssued, partial(invite_issued, settings.public_url)),
             on(PasswordResetRequested, partial(password_reset_requested, settings.public_url)),

@@ -2,7 +2,7 @@
 
 from services.notification.announcements import actions
 from services.notification.notices.actions import Herald
-from shared.contracts.communication import AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import AnnouncementChanged, AnnouncementSent, AnnouncementWithdrawn
 from shared.contracts.envelope import Envelope
 from shared.database import Tx
 
@@ -10,6 +10,11 @@ from shared.database import Tx
 async def announcement_sent(herald: Herald, tx: Tx, event: AnnouncementSent, envelope: Envelope) -> None:
     assert envelope.schoolid is not None
     await actions.tell(tx, herald, envelope.schoolid, event, subject=envelope.subject)
+
+
+async def announcement_changed(herald: Herald, tx: Tx, event: AnnouncementChanged, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await actions.change(tx, herald, envelope.schoolid, event, version=envelope.version)
 
 
 async def announcement_withdrawn(herald: Herald, tx: Tx, event: AnnouncementWithdrawn, envelope: Envelope) -> None:

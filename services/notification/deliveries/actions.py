@@ -17,12 +17,13 @@ from opentelemetry.trace import SpanKind
 
 from services.notification.deliveries import mails, queries, rules
 from services.notification.deliveries import standing as standings
-from services.notification.deliveries.schemas import Answer, Attempt, Ended, NewDelivery, Outcome, Standing
+from services.notification.deliveries.schemas import Answer, Attempt, Category, Ended, NewDelivery, Outcome, Standing
 from services.notification.deliveries.smtp import Smtp
 from services.notification.digests import actions as digests
 from services.notification.preferences import actions as preferences
 from services.notification.preferences.schemas import Wishes
 from services.notification.settings import Settings
+from services.notification.wording import Text
 from shared import clock, telemetry
 from shared.cancellation import stop_if_cancelled
 from shared.contracts.notification import DeliveryEnded
@@ -61,6 +62,11 @@ async def record_untold(tx: Tx, school_id: UUID, deliveries: Sequence[NewDeliver
 async def look_again(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID]) -> None:
     """What became of these notifications concerns their mails too: what waits is judged now, not when it is due."""
     await queries.hurry(tx, school_id, notification_ids, now=clock.now())
+
+
+async def rewrite(tx: Tx, school_id: UUID, subject_id: UUID, category: Category, text: Text) -> None:
+    """Make what waits to be mailed of a subject read like this. What was tried stays: every attempt says the same."""
+    await queries.rewrite(tx, school_id, subject_id, category, subject=text.title, body=text.body, now=clock.now())
 
 
 async def _settle(tx: Tx, school_id: UUID, attempt: Attempt, outcome: Outcome, *, now: datetime) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from services.notification.deliveries.schemas import (
     Attempt,
+    Category,
     Delivery,
     DeliveryEvent,
     DeliveryRecord,
@@ -311,3 +312,36 @@ WHERE school_id = %(school_id)s
 async def hold(tx: Tx, school_id: UUID, delivery_id: UUID, *, until: datetime, now: datetime) -> None:
     """Put off what waits, without an attempt."""
     await tx.execute(HOLD, school_id=school_id, delivery_id=delivery_id, until=until, now=now)
+
+
+# Uses notification_subject_recipient and delivery_notification. Waits for a sender that has one in hand.
+REWRITE: LiteralString = """
+UPDATE delivery
+SET subject = %(subject)s,
+    body = %(body)s,
+    updated_at = %(now)s
+FROM notification
+WHERE notification.school_id = %(school_id)s
+  AND notification.subject_id = %(subject_id)s
+  AND notification.category = %(category)s
+  AND delivery.school_id = notification.school_id
+  AND delivery.notification_id = notification.notification_id
+  AND delivery.state = 'queued'
+  AND delivery.attempts = 0
+  AND (delivery.subject, delivery.body) IS DISTINCT FROM (%(subject)s, %(body)s)
+"""
+
+
+async def rewrite(
+    tx: Tx, school_id: UUID, subject_id: UUID, category: Category, *, subject: str, body: str, now: datetime
+) -> None:
+    """Change what was not yet tried."""
+    await tx.execute(
+        REWRITE,
+        school_id=school_id,
+        subject_id=subject_id,
+        category=category,
+        subject=subject,
+        body=body,
+        now=now,
+    )

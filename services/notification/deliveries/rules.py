@@ -50,6 +50,10 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
         return "The code has expired."
     if standing.is_withdrawn:
         return "Withdrawn before it was sent."
+    if standing.is_over:
+        return "Expired before it was sent."
+    if standing.is_superseded:
+        return "A later edition is sent instead."
     if standing.is_gone:
         return "The recipient has left the school."
     if not standing.is_linked:

@@ -90,6 +90,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the alert that this corrects was handed to a mail server, or may have been."""
     is_withdrawn: bool = False
     """Whether what it tells of is no longer to be seen."""
+    is_over: bool = False
+    """Whether what it tells of has expired."""
+    is_superseded: bool = False
+    """Whether the recipient was told a later edition of it."""
     is_gone: bool = False
     """Whether the recipient has left the school."""
     is_wanted: bool = True

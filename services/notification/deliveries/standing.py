@@ -65,9 +65,18 @@ EXISTS (
 """
 
 
-# Uses notification_pkey and guardian_link_guardian.
+# Uses notification_pkey, notification_subject_recipient and guardian_link_guardian.
 NOTICE_STANDING: LiteralString = """
 SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
+coalesce(notification.expires_at <= %(now)s, false) AS is_over,
+EXISTS (
+    SELECT FROM notification AS later
+    WHERE later.school_id = notification.school_id
+      AND later.subject_id = notification.subject_id
+      AND later.recipient_person_id = notification.recipient_person_id
+      AND later.category = notification.category
+      AND later.edition > coalesce(notification.edition, 0)
+) AS is_superseded,
 (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (
     SELECT FROM guardian_link AS link
     LEFT JOIN school ON school.school_id = link.school_id

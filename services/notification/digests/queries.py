@@ -63,7 +63,8 @@ async def add_items(tx: Tx, school_id: UUID, items: Sequence[NewItem]) -> None:
     await tx.execute(ADD_ITEMS, school_id=school_id, rows=msgspec.json.encode(items).decode())
 
 
-# What is still true and may still be seen; of an absence that was corrected before its digest went out, nothing.
+# What is still true and may still be seen; of an absence that was corrected before its digest went out, nothing, and of
+# an announcement the last edition that its reader was told.
 ITEMS: LiteralString = """
 SELECT notification.notification_id, notification.category, notification.student_ids, notification.title,
        notification.body, notification.deep_link, notification.created_at
@@ -78,6 +79,15 @@ JOIN notification
 WHERE digest.school_id = %(school_id)s
   AND digest.delivery_id = %(delivery_id)s
   AND notification.withdrawn_at IS NULL
+  AND coalesce(notification.expires_at > %(now)s, true)
+  AND NOT EXISTS (
+      SELECT FROM notification AS later
+      WHERE later.school_id = notification.school_id
+        AND later.subject_id = notification.subject_id
+        AND later.recipient_person_id = notification.recipient_person_id
+        AND later.category = notification.category
+        AND later.edition > coalesce(notification.edition, 0)
+  )
   AND (cardinality(notification.student_ids) = 0 OR EXISTS (
       SELECT FROM guardian_link AS link
       LEFT JOIN school ON school.school_id = link.school_id

@@ -1,11 +1,13 @@
 """Writing into inboxes, and reading what stands in them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.notification.inbox import queries
 from services.notification.inbox.live import READ, Announcer
 from services.notification.inbox.schemas import Category, NewNotification, UnreadCount, Withdrawn
+from services.notification.wording import Text
 from shared import clock
 from shared.database import Database, Tx
 from shared.problems import NotFound
@@ -29,6 +31,23 @@ async def withdraw(
     withdrawn = await queries.withdraw(tx, school_id, subject_id, categories, now=clock.now())
     announcer.announce(tx, school_id, [(each.recipient_person_id, READ) for each in withdrawn])
     return withdrawn
+
+
+async def rewrite(
+    tx: Tx,
+    announcer: Announcer,
+    school_id: UUID,
+    subject_id: UUID,
+    category: Category,
+    *,
+    text: Text,
+    expires_at: datetime | None,
+) -> None:
+    """Change what was told of a subject. It is no news: open inboxes only count anew, as it may have expired."""
+    changed = await queries.rewrite(
+        tx, school_id, subject_id, category, title=text.title, body=text.body, expires_at=expires_at
+    )
+    announcer.announce(tx, school_id, {(each.recipient_person_id, READ) for each in changed})
 
 
 async def read_one(

@@ -18,14 +18,15 @@ from shared.database import Reader, Tx
 ADD_NOTIFICATIONS: LiteralString = """
 INSERT INTO notification (
     school_id, notification_id, recipient_person_id, student_id, student_ids, subject_id, category, idempotency_key,
-    title, body, deep_link, created_at, in_app
+    title, body, deep_link, created_at, in_app, edition, expires_at
 )
 SELECT %(school_id)s, notification_id, recipient_person_id,
        CASE WHEN cardinality(student_ids) = 1 THEN student_ids[1] END, student_ids, subject_id, category,
-       idempotency_key, title, body, deep_link, created_at, in_app
+       idempotency_key, title, body, deep_link, created_at, in_app, edition, expires_at
 FROM json_to_recordset(%(rows)s::json) AS told (
     notification_id uuid, recipient_person_id uuid, student_ids uuid [], subject_id uuid, category text,
-    idempotency_key text, title text, body text, deep_link text, created_at timestamptz, in_app boolean
+    idempotency_key text, title text, body text, deep_link text, created_at timestamptz, in_app boolean, edition int,
+    expires_at timestamptz
 )
 ORDER BY idempotency_key, category, recipient_person_id
 ON CONFLICT (school_id, idempotency_key, category, recipient_person_id) DO NOTHING
@@ -64,6 +65,7 @@ IN_SIGHT: LiteralString = """
   AND notification.recipient_person_id = %(recipient_id)s
   AND notification.withdrawn_at IS NULL
   AND notification.in_app
+  AND coalesce(notification.expires_at > %(now)s, true)
   AND (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0 OR EXISTS (
       SELECT FROM guardian_link AS link
       LEFT JOIN school ON school.school_id = link.school_id
@@ -201,7 +203,7 @@ async def mark_read(tx: Tx, school_id: UUID, *, recipient_id: UUID, now: datetim
     )
 
 
-# Uses notification_subject.
+# Uses notification_subject_recipient.
 WITHDRAW: LiteralString = """
 UPDATE notification
 SET withdrawn_at = %(now)s
@@ -219,4 +221,42 @@ async def withdraw(
     """Take what was told of a subject out of all inboxes; what stood there until now."""
     return await tx.all(
         Withdrawn, WITHDRAW, school_id=school_id, subject_id=subject_id, categories=list(categories), now=now
+    )
+
+
+# Uses notification_subject_recipient.
+REWRITE: LiteralString = """
+UPDATE notification
+SET title = %(title)s,
+    body = %(body)s,
+    expires_at = %(expires_at)s
+WHERE school_id = %(school_id)s
+  AND subject_id = %(subject_id)s
+  AND category = %(category)s
+  AND withdrawn_at IS NULL
+  AND (title, body, expires_at) IS DISTINCT FROM (%(title)s, %(body)s, %(expires_at)s::timestamptz)
+RETURNING recipient_person_id
+"""
+
+
+async def rewrite(
+    tx: Tx,
+    school_id: UUID,
+    subject_id: UUID,
+    category: Category,
+    *,
+    title: str,
+    body: str,
+    expires_at: datetime | None,
+) -> list[Told]:
+    """Make what was told of a subject read like this, read or not; whose inboxes this changes."""
+    return await tx.all(
+        Told,
+        REWRITE,
+        school_id=school_id,
+        subject_id=subject_id,
+        category=category,
+        title=title,
+        body=body,
+        expires_at=expires_at,
     )

@@ -18,7 +18,8 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     student_ids: list[UUID]
     """The children that a guardian hears of it for; who may see none of them any more does not see it either."""
     subject_id: UUID | None = None
-    """What it tells of, by which it can be withdrawn."""
+    """What it tells of, by which it can be withdrawn and changed."""
+    edition: int | None = None
     category: Category
     idempotency_key: str
     """What it is about; nobody is told the same (`category`) of it twice."""
@@ -29,6 +30,8 @@ class NewNotification(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     in_app: bool = True
     """False for what its recipient does not want to see in the app."""
+    expires_at: datetime | None = None
+    """From then on it is neither listed nor sent."""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):

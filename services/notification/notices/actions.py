@@ -25,6 +25,7 @@ from services.notification.preferences.rules import route
 from services.notification.preferences.schemas import Route, Wishes
 from services.notification.roster import queries as roster
 from services.notification.roster.schemas import Contact, School
+from services.notification.wording import Text
 from shared import clock, telemetry
 from shared.database import Tx
 from shared.ids import new_id
@@ -65,6 +66,16 @@ class Herald:
         withdrawn = await inbox.withdraw(tx, self._announcer, school_id, subject_id, categories)
         await deliveries.look_again(tx, school_id, [each.notification_id for each in withdrawn])
 
+    async def rewrite(self, tx: Tx, school_id: UUID, notice: Notice) -> None:
+        """What was told of its subject, and what waits to be mailed of it, says this instead. Nobody is told so."""
+        assert notice.subject_id is not None
+        subject_id, category, text = notice.subject_id, notice.category, notice.text
+        await inbox.rewrite(
+            tx, self._announcer, school_id, subject_id, category, text=text, expires_at=notice.expires_at
+        )
+        body = self._mail_body(notice, await roster.school_settings(tx, school_id))
+        await deliveries.rewrite(tx, school_id, subject_id, category, Text(title=text.title, body=body))
+
     async def _mail(self, tx: Tx, school_id: UUID, told: Sequence[Told]) -> None:
         """Mails for who wants them at once, or has no address, which the office must see; digests for the others."""
         if not told:
@@ -84,7 +95,6 @@ class Herald:
 
     def _mail_of(self, told: Told, school: School, contact: Contact | None) -> NewDelivery:
         notice, notification = told.notice, told.notification
-        text = notice.mail_text or notice.text.body
         quiet_until = hours.quiet_until(notification.created_at, told.wishes.quiet_hours, told.wishes.time_zone)
         return NewDelivery(
             delivery_id=new_id(),
@@ -96,11 +106,15 @@ class Herald:
             day=notice.day,
             address=contact.email if contact else None,
             subject=notice.text.title,
-            body=f"{text}\n\n{self._public_url}{notice.deep_link}\n\n{school.name}",
+            body=self._mail_body(notice, school),
             is_urgent=told.route.is_urgent,
             not_before=None if told.route.is_urgent else quiet_until,
             traceparent=notice.traceparent,
         )
+
+    def _mail_body(self, notice: Notice, school: School) -> str:
+        text = notice.mail_text or notice.text.body
+        return f"{text}\n\n{self._public_url}{notice.deep_link}\n\n{school.name}"
 
 
 async def _put_off(tx: Tx, school_id: UUID, told: Sequence[Told], contacts: Mapping[UUID, Contact]) -> None:
@@ -134,6 +148,7 @@ def _told(notice: Notice, addressee: Addressee, wishes: Wishes) -> Told:
         recipient_person_id=addressee.recipient_id,
         student_ids=addressee.student_ids,
         subject_id=notice.subject_id,
+        edition=notice.edition,
         category=notice.category,
         idempotency_key=notice.idempotency_key,
         title=notice.text.title,
@@ -141,6 +156,7 @@ def _told(notice: Notice, addressee: Addressee, wishes: Wishes) -> Told:
         deep_link=notice.deep_link,
         created_at=clock.now(),
         in_app=way.in_app,
+        expires_at=notice.expires_at,
     )
     return Told(notice=notice, addressee=addressee, route=way, wishes=wishes, notification=notification)
 

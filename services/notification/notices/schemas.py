@@ -1,6 +1,6 @@
 """What is to be told, and to whom."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -26,7 +26,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     category: Category
     idempotency_key: str
     subject_id: UUID | None = None
-    """What it tells of, by which it can be withdrawn."""
+    """What it tells of, by which it can be withdrawn and changed."""
+    edition: int | None = None
+    """Of what is told anew now and then: who was told a later one is mailed no earlier one."""
     text: Text
     mail_text: str | None = None
     """What the mail says when it is more than what stands in the app."""
@@ -34,6 +36,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the front end."""
     day: date | None = None
     """The school day that it is about."""
+    expires_at: datetime | None = None
+    """From then on it is neither listed nor sent."""
     is_emergency: bool = False
     """Whether it is told at once, whatever people have chosen."""
     traceparent: str | None

@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -8,7 +9,10 @@ from services.notification.inbox.live import Announcer
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, a_school
 from services.notification.tests.mail_server import MailServer
+from services.notification.tests.seen import Seen
+from services.notification.tests.wishes import Clock
 from services.notification.worker import create_worker
+from shared import clock
 from shared.database import Database
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
@@ -73,3 +77,15 @@ async def school(
     worker: Worker, settings: Settings, database: Database, announcer: Announcer, _empty_queues: None
 ) -> School:
     return await a_school(worker, settings, database, announcer)
+
+
+@pytest.fixture
+def seen(client: httpx.AsyncClient, tokens: Tokens, school: School) -> Seen:
+    return Seen(client, tokens, school)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    told = Clock(datetime.fromisoformat("2026-06-10T10:00:00-04:00"))
+    monkeypatch.setattr(clock, "now", told.now)
+    return told

@@ -24,7 +24,12 @@ from shared.contracts.academic import (
     TeacherChanged,
 )
 from shared.contracts.auth import InviteIssued, MembershipChanged
-from shared.contracts.communication import AnnouncementRecipient, AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import (
+    AnnouncementChanged,
+    AnnouncementRecipient,
+    AnnouncementSent,
+    AnnouncementWithdrawn,
+)
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
 from shared.ids import new_id
@@ -152,6 +157,9 @@ class School:
         announcement_id = announcement_id or new_id()
         await self.hear(announcement(announcement_id, *recipients, **fields), about=new_id(), subject="a/1/1")
         return announcement_id
+
+    async def change(self, announcement_id: UUID, *, version: int, **fields: Any) -> None:
+        await self.hear(changed(announcement_id, **fields), about=("change", announcement_id), version=version)
 
     async def withdraw(self, announcement_id: UUID) -> None:
         event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=clock.now())
@@ -288,6 +296,20 @@ def announcement(announcement_id: UUID, *recipients: AnnouncementRecipient, **fi
         **fields,
     }
     return AnnouncementSent(**sent)
+
+
+def changed(announcement_id: UUID, **fields: Any) -> AnnouncementChanged:
+    """As `announcement` was sent, unless told otherwise."""
+    change: dict[str, Any] = {
+        "announcement_id": announcement_id,
+        "edition": 1,
+        "title": "School trip",
+        "body": "We go to the sea.",
+        "expires_at": None,
+        "is_withdrawn": False,
+        **fields,
+    }
+    return AnnouncementChanged(**change)
 
 
 async def a_school(

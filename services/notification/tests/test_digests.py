@@ -14,20 +14,12 @@ from services.notification.deliveries.actions import Sender
 from services.notification.digests import actions, rules
 from services.notification.digests import queries as digest_queries
 from services.notification.digests.schemas import Item, NewDigest
-from services.notification.preferences import queries
-from services.notification.preferences.schemas import (
-    DEFAULT_POLICY,
-    Choice,
-    Group,
-    Policy,
-    PreferencesRequest,
-    QuietHours,
-)
+from services.notification.preferences.schemas import Choice, QuietHours
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, announcement, days_ago, guardian, somebody
 from services.notification.tests.mail_server import MailServer
+from services.notification.tests.wishes import EVERY_DAY, NIGHT, Clock, daily, insist, wish
 from services.notification.worker import create_worker
-from shared import clock
 from shared.contracts.notification import DeliveryEnded
 from shared.database import Database
 from shared.ids import new_id
@@ -38,48 +30,6 @@ from shared.worker import Worker
 
 NEXT_ATTEMPT = "SELECT next_attempt_at FROM delivery WHERE school_id = %(school_id)s AND delivery_id = %(delivery_id)s"
 DIGESTS = "SELECT count(*) FROM digest WHERE school_id = %(school_id)s"
-EVERY_DAY = [1, 2, 3, 4, 5, 6, 7]
-
-
-class Clock:
-    """The time that the service believes it is."""
-
-    def __init__(self, now: datetime) -> None:
-        self.at = now
-
-    def now(self) -> datetime:
-        return self.at
-
-    def to(self, text: str) -> None:
-        """By the clock of New York, in summer."""
-        self.at = datetime.fromisoformat(f"{text}:00-04:00")
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    told = Clock(datetime.fromisoformat("2026-06-10T10:00:00-04:00"))
-    monkeypatch.setattr(clock, "now", told.now)
-    return told
-
-
-async def wish(school: School, recipient_id: UUID, *choices: Choice, **fields: Any) -> None:
-    wanted = PreferencesRequest(choices=list(choices), **fields)
-    async with school.database.transaction(school_id=school.school_id) as tx:
-        await queries.save_mail_hours(tx, school.school_id, recipient_id, wanted)
-        await queries.replace_choices(tx, school.school_id, recipient_id, wanted.choices)
-
-
-async def insist(school: School, **fields: Any) -> None:
-    wanted: Policy = msgspec.structs.replace(DEFAULT_POLICY, **fields)
-    async with school.database.transaction(school_id=school.school_id) as tx:
-        await queries.save_policy(tx, school.school_id, wanted)
-
-
-def daily(*groups: Group) -> list[Choice]:
-    return [Choice(group=group, channel="email", frequency="daily_digest") for group in groups or ("announcements",)]
-
-
-NIGHT = QuietHours(starts_at=time(21), ends_at=time(7), days=EVERY_DAY)
 
 
 async def a_parent(school: School, *children: UUID, **fields: Any) -> UUID:

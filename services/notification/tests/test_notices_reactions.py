@@ -3,15 +3,14 @@
 import asyncio
 from itertools import permutations
 from typing import Any
-from uuid import UUID
 
-import httpx
 import msgspec
 import pytest
 
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, a_school, announcement, days_ago, guardian, somebody
 from services.notification.tests.mail_server import MailServer
+from services.notification.tests.seen import Seen
 from services.notification.worker import create_worker
 from shared import clock, telemetry
 from shared.contracts.communication import AnnouncementWithdrawn
@@ -21,32 +20,7 @@ from shared.ids import new_id
 from shared.seal import Seal
 from shared.testing.bus import deliver, published
 from shared.testing.stack import Stack
-from shared.testing.tokens import Tokens
 from shared.worker import Worker
-
-INBOX = "/api/v1/inbox"
-
-
-class Seen:
-    """What people find when they look."""
-
-    def __init__(self, client: httpx.AsyncClient, tokens: Tokens, school: School) -> None:
-        self._client, self._tokens, self._school = client, tokens, school
-
-    async def items(self, person_id: UUID, role: str = "guardian", **query: Any) -> list[dict[str, Any]]:
-        who = {"user_id": person_id} if role == "school_admin" else {"person_id": person_id}
-        headers = self._tokens.headers(role, school_id=self._school.school_id, **who)
-        answer = await self._client.get(INBOX, headers=headers, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["items"]
-
-    async def titles(self, person_id: UUID, role: str = "guardian", **query: Any) -> list[str]:
-        return [each["title"] for each in await self.items(person_id, role, **query)]
-
-
-@pytest.fixture
-def seen(client: httpx.AsyncClient, tokens: Tokens, school: School) -> Seen:
-    return Seen(client, tokens, school)
 
 
 def told_others(stack: Stack, school: School, event: type[msgspec.Struct]) -> list[Any]:
