@@ -36,7 +36,7 @@ CREATE TABLE communication.announcement (
     CONSTRAINT announcement_check3 CHECK (((state = ANY (ARRAY['sending'::text, 'sent'::text])) <= (sent_at IS NOT NULL))),
     CONSTRAINT announcement_check4 CHECK (((state = 'withdrawn'::text) = (withdrawn_at IS NOT NULL))),
     CONSTRAINT announcement_edition_check CHECK ((edition >= 1)),
-    CONSTRAINT announcement_hold_reason_check CHECK ((hold_reason = ANY (ARRAY['nobody_to_tell'::text, 'expired'::text]))),
+    CONSTRAINT announcement_hold_reason_check CHECK ((hold_reason = ANY (ARRAY['nobody_to_tell'::text, 'expired'::text, 'day_over'::text]))),
     CONSTRAINT announcement_state_check CHECK ((state = ANY (ARRAY['draft'::text, 'scheduled'::text, 'held'::text, 'sending'::text, 'sent'::text, 'withdrawn'::text]))),
     CONSTRAINT announcement_title_check CHECK ((length(title) <= 200))
 );

@@ -114,7 +114,7 @@ async def send(
         rules.require_to_be_sent(row)
         zone = await roster.time_zone_of(tx, school_id=caller.school)
         send_at = now if request.at is None else rules.require_time(request.at, zone, now=now)
-        rules.require_kept_until(row, send_at)
+        rules.require_kept_until(row, send_at, pointer="/at")
         if request.at is None:
             day = clock.school_day(now, zone)
             await audiences.require_somebody(tx, caller.school, rules.author_of(row), row.rules, day=day)
@@ -207,6 +207,8 @@ async def _require(
         rules.require_end("pinned_until", after.pinned_until, now=now)
     if before is None or before.expires_at != after.expires_at:
         rules.require_end("expires_at", after.expires_at, now=now)
+        if after.state == "scheduled" and after.send_at is not None:
+            rules.require_kept_until(after, after.send_at, pointer="/expires_at")
     if before is None or before.rules != after.rules:
         day = await _today(tx, school_id, now)
         await audiences.require(tx, school_id, author, after.rules, day=day)

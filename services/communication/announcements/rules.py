@@ -1,7 +1,7 @@
 """The life of an announcement, and what the clock of a school shows. Pure: time comes in as an argument (ADR 0504).
 
 draft ──send──► scheduled ──due──► sending ──all parts told──► sent ──edit to be told──► sending, next edition
-  ▲                │    └──due, but expired or nobody to tell──► held ──send──► scheduled
+  ▲                │    └──due, but expired, day over, or nobody to tell──► held ──send──► scheduled
   └──call back─────┘
 
 From everywhere ──► withdrawn. An edit leaves the state as it is.
@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET
 
-from services.communication.announcements.schemas import AnnouncementChange, AnnouncementRow
-from services.communication.audiences.schemas import Audience, Author
+from services.communication.announcements.schemas import AnnouncementChange, AnnouncementRow, HoldReason
+from services.communication.audiences.schemas import AbsentTodayRule, Audience, Author
 from shared.identity import Caller, Role
 from shared.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 
@@ -117,10 +117,11 @@ def require_end(name: str, end: datetime | None, *, now: datetime) -> None:
         raise NoSuchEnd(detail, errors=[FieldError(f"/{name}", detail)])
 
 
-def require_kept_until(row: AnnouncementRow, send_at: datetime) -> None:
+def require_kept_until(row: AnnouncementRow, send_at: datetime, *, pointer: str) -> None:
     """Raises NoSuchEnd for what would have expired before it went out."""
     if row.expires_at is not None and row.expires_at <= send_at:
-        raise NoSuchEnd("It would have expired by then.", errors=[FieldError("/at", f"Expires {row.expires_at}.")])
+        detail = f"It would go out at {send_at} and expire at {row.expires_at}."
+        raise NoSuchEnd("It would have expired when it goes out.", errors=[FieldError(pointer, detail)])
 
 
 def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -> AnnouncementRow:
@@ -174,7 +175,7 @@ def frozen(row: AnnouncementRow, *, recipients: int, now: datetime) -> Announcem
     return msgspec.structs.replace(row, state="sending", next_part=1, parts=parts, sent_at=now, version=row.version + 1)
 
 
-def held(row: AnnouncementRow, reason: str) -> AnnouncementRow:
+def held(row: AnnouncementRow, reason: HoldReason) -> AnnouncementRow:
     return msgspec.structs.replace(row, state="held", hold_reason=reason, version=row.version + 1)
 
 
@@ -186,6 +187,13 @@ def after_part(row: AnnouncementRow) -> AnnouncementRow:
 
 def is_expired(row: AnnouncementRow, *, now: datetime) -> bool:
     return row.expires_at is not None and row.expires_at <= now
+
+
+def is_day_over(row: AnnouncementRow, time_zone: str, *, now: datetime) -> bool:
+    """Whether it was for those absent on the day when it was to go out, and that day is over at the school."""
+    is_of_day = any(isinstance(rule, AbsentTodayRule) for rule in row.rules.include)
+    zone = ZoneInfo(time_zone)
+    return is_of_day and send_instant(row, time_zone).astimezone(zone).date() != now.astimezone(zone).date()
 
 
 def instant_of(local: datetime, time_zone: str) -> datetime:

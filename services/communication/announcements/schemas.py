@@ -10,7 +10,8 @@ from msgspec import UNSET, UnsetType
 from services.communication.audiences.schemas import Audience, Role
 
 State = Literal["draft", "scheduled", "held", "sending", "sent", "withdrawn"]
-HoldReason = Literal["nobody_to_tell", "expired"]
+HoldReason = Literal["nobody_to_tell", "expired", "day_over"]
+"""`day_over`: it was for those absent on the day when it was to go out, and the school has another day by now."""
 AuthorRole = Literal["school_admin", "teacher"]
 
 Title = Annotated[

@@ -76,6 +76,8 @@ async def _freeze(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
         return
     if rules.is_expired(row, now=now):
         after = rules.held(row, "expired")
+    elif rules.is_day_over(row, zone, now=now):
+        after = rules.held(row, "day_over")
     else:
         recipients = await queries.freeze(
             tx,

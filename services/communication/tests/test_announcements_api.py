@@ -290,6 +290,21 @@ async def test_what_would_have_expired_is_not_sent(board: Board) -> None:
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/no-such-end")
 
 
+async def test_what_waits_cannot_be_made_to_expire_before_it_goes_out(board: Board) -> None:
+    """It would be held when nobody looks."""
+    await a_school_day(board)
+    made = (await board.draft(GUARDIANS))["announcement_id"]
+    await board.did("POST", f"/{made}/send", version=1, at=on_the_clock(board, minutes=45))
+
+    soon, later = ((clock.now() + timedelta(minutes=minutes)).isoformat() for minutes in (30, 60))
+    refused = await board.ask("PATCH", f"/{made}", version=2, expires_at=soon)
+    kept = await board.did("PATCH", f"/{made}", version=2, expires_at=later)
+
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/no-such-end")
+    assert refused.json()["errors"][0]["pointer"] == "/expires_at"
+    assert kept["state"] == "scheduled"
+
+
 async def test_what_was_withdrawn_is_over(board: Board) -> None:
     made = (await board.draft(GUARDIANS))["announcement_id"]
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -141,6 +142,26 @@ async def test_what_expired_while_it_waited_is_held(board: Board) -> None:
 
     assert (await board.written(made))["hold_reason"] == "expired"
     assert board.told(made) == []
+
+
+@pytest.mark.parametrize("rule", [{"kind": "absent_today", "who": ["student"]}, STUDENTS])
+async def test_those_absent_on_another_day_are_not_told_what_was_for_todays(board: Board, rule: dict[str, Any]) -> None:
+    """The worker was down over midnight. What names no day goes out late."""
+    absent = await board.school.student()
+    await board.school.attendance(absent, "absent")
+    made = await sending_now(board, rule)
+    async with board.school.worker.database.transaction(school_id=board.school.school_id) as tx:
+        sql = "UPDATE announcement SET send_at = %(yesterday)s WHERE announcement_id = %(id)s"
+        await tx.execute(sql, yesterday=clock.now() - timedelta(days=1), id=made)
+
+    await board.work()
+
+    after = await board.written(made)
+    is_of_day = rule is not STUDENTS
+    assert (after["state"], after["hold_reason"]) == (("held", "day_over") if is_of_day else ("sent", None))
+    assert [each.recipient_id for each in board.told(made)] == ([] if is_of_day else [absent])
+    held = [each["announcement_id"] for each in (await board.did("GET", "/written?state=held"))["items"]]
+    assert held == ([made] if is_of_day else [])
 
 
 async def test_an_edit_is_seen_and_told_to_nobody(board: Board) -> None:
