@@ -17,11 +17,13 @@ from services.communication.audiences.schemas import (
     Role,
     RoleRule,
     Rule,
+    SchoolRule,
 )
 from shared.problems import FieldError, Forbidden, Invalid, NotFound
 
 T = TypeVar("T")
 
+EVERYBODY: Final[frozenset[Role]] = frozenset({"student", "guardian", "teacher", "school_admin"})
 ROLES_OF: Final[Mapping[str, frozenset[Role]]] = {
     "student": frozenset({"student"}),
     "guardian": frozenset({"guardian"}),
@@ -58,6 +60,8 @@ def reach_of(audience: Audience) -> Reach:
 
 def _reach_of_rule(rule: Rule) -> Reach:
     match rule:
+        case SchoolRule():
+            return Reach(roles=EVERYBODY)
         case RoleRule():
             return Reach(roles=ROLES_OF[rule.role])
         case GradeRule():
@@ -118,7 +122,8 @@ def require_own_classes(audience: Audience) -> None:
     errors = [
         FieldError(f"/audience/include/{number}", "Name a class that you teach.")
         for number, rule in enumerate(audience.include)
-        if isinstance(rule, RoleRule | GradeRule) or (isinstance(rule, AbsentTodayRule) and rule.class_id is None)
+        if isinstance(rule, SchoolRule | RoleRule | GradeRule)
+        or (isinstance(rule, AbsentTodayRule) and rule.class_id is None)
     ]
     if errors:
         raise OutsideYourClasses("Such an audience is for the office to write to.", errors=errors)

@@ -11,6 +11,10 @@ OfStudents = Annotated[list[Literal["student", "guardian"]], msgspec.Meta(min_le
 OfClass = Annotated[list[Literal["student", "guardian", "teacher"]], msgspec.Meta(min_length=1, max_length=3)]
 
 
+class SchoolRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="school", tag_field="kind"):
+    """Everybody: students, guardians and staff."""
+
+
 class RoleRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="role", tag_field="kind"):
     """Everybody of a role; `staff` are the teachers and those who run the school."""
 
@@ -51,7 +55,7 @@ class PersonRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     person_id: UUID
 
 
-Rule = RoleRule | GradeRule | ClassRule | AbsentTodayRule | PersonRule
+Rule = SchoolRule | RoleRule | GradeRule | ClassRule | AbsentTodayRule | PersonRule
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from shared.ids import new_id
 from shared.testing.bus import published
 from shared.testing.stack import Stack
 
+EVERYBODY = {"kind": "school"}
 GUARDIANS = {"kind": "role", "role": "guardian"}
 STUDENTS = {"kind": "role", "role": "student"}
 TEACHERS = {"kind": "role", "role": "teacher"}

@@ -56,6 +56,7 @@ class Model:
         ]
         if of_teacher is None:
             kinds += [
+                {"kind": "school"},
                 {"kind": "role", "role": dice.choice(["guardian", "student", "teacher"])},
                 {"kind": "grade", "grade": dice.choice(["1", "2"]), "who": of_students},
                 {"kind": "absent_today", "who": of_students},
@@ -95,6 +96,8 @@ class Model:
     def base(self, rule: dict[str, Any]) -> tuple[set[UUID], list[str], set[UUID]]:
         who = rule.get("who", [])
         match rule["kind"]:
+            case "school":
+                return set(self.students), ["student", "guardian"], set(self.teachers)
             case "role":
                 teachers = set(self.teachers) if rule["role"] == "teacher" else set[UUID]()
                 return set(self.students), [rule["role"]], teachers

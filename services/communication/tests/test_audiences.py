@@ -9,6 +9,7 @@ import pytest
 
 from services.communication.audiences.schemas import Audience
 from services.communication.tests.announcing import (
+    EVERYBODY,
     GUARDIANS,
     STAFF,
     STUDENTS,
@@ -49,6 +50,8 @@ async def test_whole_roles(board: Board) -> None:
     assert await reached(board, GUARDIANS) == {anne: {ada}}
     assert await reached(board, TEACHERS) == {teacher: set()}
     assert await reached(board, STAFF) == {teacher: set(), office: set()}
+    assert await reached(board, EVERYBODY) == {ada: set(), anne: {ada}, teacher: set(), office: set()}
+    assert await reached(board, EVERYBODY, STAFF, exclude=[ada]) == {teacher: set(), office: set()}
 
 
 async def test_a_guardian_of_two_children_is_one_recipient_with_both(board: Board) -> None:
@@ -164,7 +167,7 @@ async def test_a_teacher_writes_to_the_people_of_their_own_classes(board: Board)
     }
 
 
-@pytest.mark.parametrize("rule", [GUARDIANS, STAFF, {"kind": "grade", "grade": "07", "who": ["student"]}])
+@pytest.mark.parametrize("rule", [EVERYBODY, GUARDIANS, STAFF, {"kind": "grade", "grade": "07", "who": ["student"]}])
 @pytest.mark.parametrize("path", ["", "/preview"])
 async def test_the_whole_school_is_not_a_teachers_to_write_to(board: Board, rule: dict[str, Any], path: str) -> None:
     who = board.teacher(await board.school.teacher())

@@ -16,6 +16,7 @@ IDS = st.sampled_from([UUID(int=number) for number in range(1, 6)])
 OF_STUDENTS = st.lists(st.sampled_from(["student", "guardian"]), min_size=1, max_size=2)
 OF_CLASS = st.lists(st.sampled_from(["student", "guardian", "teacher"]), min_size=1, max_size=3)
 KINDS: Any = st.one_of(
+    st.just({"kind": "school"}),
     st.fixed_dictionaries({"kind": st.just("role"), "role": st.sampled_from(["guardian", "student", "staff"])}),
     st.fixed_dictionaries({"kind": st.just("grade"), "grade": st.sampled_from(["1", "2"]), "who": OF_STUDENTS}),
     st.fixed_dictionaries({"kind": st.just("class"), "class_id": IDS, "who": OF_CLASS}),
@@ -88,6 +89,13 @@ def test_staff_are_the_teachers_and_those_who_run_the_school() -> None:
     found = reach([msgspec.convert({"kind": "role", "role": "staff"}, Rule)])
 
     assert found.roles == {"teacher", "school_admin"}
+
+
+def test_the_whole_school_is_everybody_and_includes_every_role() -> None:
+    whole = reach([msgspec.convert({"kind": "school"}, Rule)])
+    roles = [msgspec.convert({"kind": "role", "role": each}, Rule) for each in ("student", "guardian", "staff")]
+
+    assert reach(roles) == whole
 
 
 def test_each_unknown_one_is_told_with_its_place() -> None:
