@@ -260,6 +260,15 @@ CREATE TABLE notification.preference (
 
 ALTER TABLE ONLY notification.preference FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE notification.register (
+    school_id uuid NOT NULL,
+    lesson_id uuid NOT NULL,
+    missing_at timestamp with time zone,
+    settled_at timestamp with time zone
+);
+
+ALTER TABLE ONLY notification.register FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE notification.schema_migration (
     name text NOT NULL,
     checksum text NOT NULL,
@@ -363,6 +372,9 @@ ALTER TABLE ONLY notification.outbox
 ALTER TABLE ONLY notification.preference
     ADD CONSTRAINT preference_pkey PRIMARY KEY (school_id, recipient_id, student_id, category_group, channel);
 
+ALTER TABLE ONLY notification.register
+    ADD CONSTRAINT register_pkey PRIMARY KEY (school_id, lesson_id);
+
 ALTER TABLE ONLY notification.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (name);
 
@@ -453,6 +465,8 @@ CREATE POLICY over ON notification.idempotency FOR DELETE USING ((expires_at < n
 
 ALTER TABLE notification.preference ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE notification.register ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE notification.school ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE notification.student ENABLE ROW LEVEL SECURITY;
@@ -488,6 +502,8 @@ CREATE POLICY tenant ON notification.notification USING ((school_id = ( SELECT (
 CREATE POLICY tenant ON notification.notification_policy USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.preference USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON notification.register USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON notification.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -546,6 +562,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE notification.outbox TO notification_app;
 GRANT UPDATE(published_at) ON TABLE notification.outbox TO notification_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE notification.preference TO notification_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE notification.register TO notification_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE notification.school TO notification_app;
 

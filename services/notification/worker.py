@@ -15,7 +15,7 @@ from services.notification.deliveries.actions import Sender
 from services.notification.deliveries.reactions import invite_issued, password_reset_requested
 from services.notification.inbox.live import Announcer
 from services.notification.notices.actions import Herald
-from services.notification.registers.reactions import register_missing
+from services.notification.registers.reactions import lessons_planned, register_missing, register_saved
 from services.notification.roster import reactions as roster
 from services.notification.settings import Settings
 from shared.contracts.academic import (
@@ -23,7 +23,9 @@ from shared.contracts.academic import (
     AttendanceDayChanged,
     GuardianChanged,
     GuardianLinkChanged,
+    LessonsPlanned,
     RegisterMissing,
+    RegisterSaved,
     StudentChanged,
     TeacherChanged,
 )
@@ -52,6 +54,8 @@ def create_worker(settings: Settings, database: Database, announcer: Announcer |
             on(AttendanceDayChanged, partial(attendance_day_changed, teller)),
             on(AbsenceReportChanged, partial(absence_report_changed, herald)),
             on(RegisterMissing, partial(register_missing, herald)),
+            on(RegisterSaved, partial(register_saved, herald)),
+            on(LessonsPlanned, partial(lessons_planned, herald)),
             on(AnnouncementSent, partial(announcement_sent, herald)),
             on(AnnouncementChanged, partial(announcement_changed, herald)),
             on(AnnouncementWithdrawn, partial(announcement_withdrawn, herald)),

@@ -1,18 +1,24 @@
-"""Who hears of a register that is missing: who teaches the class, later the office; each of a lesson once."""
+"""Who hears of a register that is missing: who teaches the class, later the office; each of a lesson once, and nobody
+any more once it was saved.
+"""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.notification.notices.actions import Herald
 from services.notification.notices.schemas import Addressee, Notice
-from services.notification.registers import texts
+from services.notification.registers import queries, texts
 from services.notification.roster import queries as roster
 from shared import telemetry
 from shared.contracts.academic import RegisterMissing
 from shared.database import Tx
 
 
-async def remind(tx: Tx, herald: Herald, school_id: UUID, missing: RegisterMissing) -> None:
+async def remind(tx: Tx, herald: Herald, school_id: UUID, missing: RegisterMissing, *, missing_at: datetime) -> None:
+    """Nothing when it was saved since. What is missing again later, as somebody lacks a mark, is told again."""
+    if await queries.is_settled(tx, school_id, missing.lesson_id, missing_at=missing_at):
+        return
     school = await roster.school_settings(tx, school_id)
     notice = Notice(
         category="register_reminder",
@@ -25,6 +31,14 @@ async def remind(tx: Tx, herald: Herald, school_id: UUID, missing: RegisterMissi
         addressees=list(await _addressees(tx, school_id, missing)),
     )
     await herald.tell(tx, school_id, [notice])
+
+
+async def settle(tx: Tx, herald: Herald, school_id: UUID, lesson_ids: Sequence[UUID], *, settled_at: datetime) -> None:
+    """Nothing is missing of these lessons any more: who was reminded need not do anything."""
+    if not lesson_ids:
+        return
+    for each in await queries.settle(tx, school_id, lesson_ids, settled_at=settled_at):
+        await herald.withdraw(tx, school_id, each, "register_reminder")
 
 
 async def _addressees(tx: Tx, school_id: UUID, missing: RegisterMissing) -> Sequence[Addressee]:

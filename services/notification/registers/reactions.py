@@ -1,12 +1,24 @@
-"""Registers that are missing, as `academic` tells of them."""
+"""Registers that are missing, or no longer, as `academic` tells of them. What it told last is right."""
 
 from services.notification.notices.actions import Herald
 from services.notification.registers import actions
-from shared.contracts.academic import RegisterMissing
+from shared.contracts.academic import LessonsPlanned, RegisterMissing, RegisterSaved
 from shared.contracts.envelope import Envelope
 from shared.database import Tx
 
 
 async def register_missing(herald: Herald, tx: Tx, event: RegisterMissing, envelope: Envelope) -> None:
     assert envelope.schoolid is not None
-    await actions.remind(tx, herald, envelope.schoolid, event)
+    await actions.remind(tx, herald, envelope.schoolid, event, missing_at=envelope.time)
+
+
+async def register_saved(herald: Herald, tx: Tx, event: RegisterSaved, envelope: Envelope) -> None:
+    assert envelope.schoolid is not None
+    await actions.settle(tx, herald, envelope.schoolid, [event.lesson_id], settled_at=envelope.time)
+
+
+async def lessons_planned(herald: Herald, tx: Tx, event: LessonsPlanned, envelope: Envelope) -> None:
+    """A lesson that is cancelled needs no register."""
+    assert envelope.schoolid is not None
+    cancelled = [each.lesson_id for each in event.lessons if each.is_cancelled]
+    await actions.settle(tx, herald, envelope.schoolid, cancelled, settled_at=envelope.time)

@@ -346,34 +346,6 @@ async def test_a_guardian_who_lost_sight_of_the_child_does_not_read_the_answer(
     assert mail_server.mails == []
 
 
-# -- Registers.
-
-
-async def test_a_missing_register_is_told_to_its_teachers_and_then_to_the_office(school: School, seen: Seen) -> None:
-    tess, tom, office = await school.teacher(), await school.teacher(), await school.admin()
-    missing = school.missing(tess, tom)
-    for _ in range(2):
-        await school.hear(missing, about=new_id())
-    assert await seen.items(office, "school_admin") == []
-
-    for _ in range(2):
-        await school.hear(msgspec.structs.replace(missing, step="office"), about=new_id())
-
-    for who, role in ((tess, "teacher"), (tom, "teacher"), (office, "school_admin")):
-        (item,) = await seen.items(who, role)
-        assert item["title"] == "Maths 5b: register missing"
-        assert item["deep_link"] == f"/lessons/{missing.lesson_id}/register"
-
-
-async def test_only_who_is_of_the_office_now_hears_for_the_office(school: School) -> None:
-    here, gone = await school.admin(), await school.admin()
-    await school.admin(user_id=gone, is_active=False)
-
-    await school.hear(school.missing(step="office"), about=new_id())
-
-    assert await school.told() == [(here, "register_reminder")]
-
-
 # -- How mails ended.
 
 
