@@ -234,15 +234,19 @@ async def _settle(
             if not await queries.withdraw_removal(tx, object_key):
                 raise Unavailable("This took too long; complete it again.", headers={"Retry-After": "1"})
             row = rules.moved(row, state="ready", object_key=object_key)
-            # Not before the last URL to it has expired, so that nothing can be put there after it was removed.
-            removed_at = now + timedelta(seconds=settings.file_upload_url_s)
-            await queries.add_removals(tx, [quarantined], due_at=removed_at)
         else:
             row = rules.moved(row, state="rejected", rejected_because=fault)
             copies = [Removal(object_key=object_key, upload_id=None)] if object_key else []
-            await queries.add_removals(tx, [quarantined, *copies], due_at=now)
+            await queries.add_removals(tx, copies, due_at=now)
+        await _empty_quarantine(tx, settings, [quarantined], now=now)
         await _save_settled(tx, settings, school_id, row, now=now)
     return row
+
+
+async def _empty_quarantine(tx: Tx, settings: Settings, quarantined: Sequence[Removal], *, now: datetime) -> None:
+    """Not before the last URL to it has expired, so that nothing can be put there after it was removed."""
+    removed_at = now + timedelta(seconds=settings.file_upload_url_s)
+    await queries.add_removals(tx, quarantined, due_at=removed_at)
 
 
 async def _save_settled(tx: Tx, settings: Settings, school_id: UUID, row: FileRow, *, now: datetime) -> None:
@@ -264,35 +268,34 @@ async def _save_settled(tx: Tx, settings: Settings, school_id: UUID, row: FileRo
         await queries.give_room(tx, school_id=school_id, size_bytes=row.size_bytes)
 
 
-async def delete_file(database: Database, caller: Caller, file_id: UUID) -> None:
+async def delete_file(database: Database, settings: Settings, caller: Caller, file_id: UUID) -> None:
     """Raises NotFound, FileInUse. The worker removes the bytes."""
     async with database.transaction(school_id=caller.school) as tx:
         found = await queries.locked_file(tx, school_id=caller.school, file_id=file_id)
         row = rules.require_own(caller, found)
         if row.is_used:
             raise rules.FileInUse("Take it off first.")
-        await discard(tx, caller.school, [row])
+        await discard(tx, settings, caller.school, [row])
 
 
-async def discard(tx: Tx, school_id: UUID, rows: Sequence[FileRow]) -> None:
+async def discard(tx: Tx, settings: Settings, school_id: UUID, rows: Sequence[FileRow]) -> None:
     """Files that are locked and that nothing uses: their rows go now, their objects soon.
 
     Locks are taken in the order file, file_due, file_usage everywhere: who sweeps and who deletes never wait in a ring.
     """
     if not rows:
         return
-    file_ids = [row.file_id for row in rows]
+    now, file_ids = clock.now(), [row.file_id for row in rows]
     await queries.forget_files(tx, school_id=school_id, file_ids=file_ids)
     await queries.delete_files(tx, school_id=school_id, file_ids=file_ids)
-    removals = [
-        Removal(
-            object_key=row.object_key or rules.quarantine_key(school_id, row.file_id),
-            upload_id=row.upload_id,
-        )
+    kept = [Removal(object_key=row.object_key, upload_id=None) for row in rows if row.object_key is not None]
+    await queries.add_removals(tx, kept, due_at=now)
+    quarantined = [
+        Removal(object_key=rules.quarantine_key(school_id, row.file_id), upload_id=row.upload_id)
         for row in rows
-        if row.state != "rejected"
+        if row.state == "pending"
     ]
-    await queries.add_removals(tx, removals, due_at=clock.now())
+    await _empty_quarantine(tx, settings, quarantined, now=now)
     freed = sum(row.size_bytes for row in rows if row.state != "rejected")
     await queries.give_room(tx, school_id=school_id, size_bytes=freed)
 

@@ -142,9 +142,12 @@ async def show_file_download(
     opt={"permission": "file.upload", "problems": (NotFound, FileInUse)},
 )
 async def delete_file(
-    file_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    file_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    settings: NamedDependency[Settings],
+    caller: NamedDependency[Caller],
 ) -> None:
-    await actions.delete_file(database, caller, file_id)
+    await actions.delete_file(database, settings, caller, file_id)
 
 
 router = Router(

@@ -32,6 +32,7 @@ class Sweeper:
     def __init__(self, database: Database, store: FileStore, settings: Settings) -> None:
         self._database = database
         self._store = store
+        self._settings = settings
         self._max_age = timedelta(hours=settings.file_pending_max_age_h)
         self._sweep_every = timedelta(hours=settings.bucket_sweep_h)
 
@@ -46,13 +47,12 @@ class Sweeper:
                 await self._discard(tx, school_id, [each.file_id for each in of_school])
         return len(due) == BATCH
 
-    @staticmethod
-    async def _discard(tx: Tx, school_id: UUID, file_ids: Sequence[UUID]) -> None:
+    async def _discard(self, tx: Tx, school_id: UUID, file_ids: Sequence[UUID]) -> None:
         free = await queries.locked_free_files(tx, school_id=school_id, file_ids=file_ids)
         held = set(file_ids) - {row.file_id for row in free}
         await queries.await_files(tx, school_id=school_id, file_ids=sorted(held), due_at=clock.now() + POSTPONED)
         await queries.forget_files(tx, school_id=school_id, file_ids=[row.file_id for row in free])
-        await discard(tx, school_id, [row for row in free if not row.is_used])
+        await discard(tx, self._settings, school_id, [row for row in free if not row.is_used])
 
     async def remove_objects(self) -> bool:
         """Take out of the bucket what is to go. True when there may be more."""

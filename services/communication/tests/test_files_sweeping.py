@@ -95,6 +95,8 @@ async def test_what_is_not_completed_in_a_day_is_forgotten(
     time.passes(hours=1.1)
     await sweep(sweeper)
     gone = [(await files.ask("GET", f"/{file_id}")).status_code for file_id in ids]
+    time.passes(minutes=16)
+    await sweep(sweeper)
 
     assert (kept, gone) == ([200] * 3, [404] * 3)
     assert await keys(store, files) == []
@@ -160,6 +162,28 @@ async def test_what_was_deleted_is_soon_gone_from_the_store(
 
     assert await keys(store, files) == []
     assert (await get(url)).status_code == 404
+
+
+@pytest.mark.parametrize("end", ["deleted", "rejected"])
+async def test_what_is_put_to_a_url_that_outlived_its_file_goes_when_the_url_has_expired(
+    files: FileSchool, store: FileStore, sweeper: Sweeper, time: Time, end: str
+) -> None:
+    made = await files.created(400)
+    url, headers = made["upload"]["parts"][0]["url"], made["upload"]["headers"]
+    if end == "deleted":
+        await files.ask("DELETE", f"/{made['file']['id']}")
+    else:
+        await put(url, b"<script>" + bytes(392), headers)
+        assert (await files.complete(made["file"]["id"]))["state"] == "rejected"
+    await sweep(sweeper)
+    await put(url, pdf(), headers)
+    before = await keys(store, files)
+
+    time.passes(minutes=16)
+    await sweep(sweeper)
+
+    assert before == [quarantine_key(files.school_id, UUID(made["file"]["id"]))]
+    assert await keys(store, files) == []
 
 
 async def test_objects_that_no_file_knows_go_and_others_stay(
