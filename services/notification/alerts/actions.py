@@ -57,7 +57,8 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
     await queries.save_alerts(tx, school_id, [moved])
     await _queue(tx, school_id, moved)
     if rules.must_correct(row.alert, after):
-        await teller.tell_correction(tx, school_id, moved)
+        is_explained = rules.is_still_away(event.status)
+        await teller.tell_correction(tx, school_id, moved, is_explained=is_explained)
 
 
 async def release_due(database: Database, teller: Teller, settings: Settings) -> bool:

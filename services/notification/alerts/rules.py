@@ -63,6 +63,11 @@ def must_correct(before: Alert, after: Alert) -> bool:
     return before.state == "sent" and after.state == "corrected"
 
 
+def is_still_away(status: str) -> bool:
+    """Whether the register still says that the student was away: then what ended the alert is an explanation."""
+    return status in {"absent", "excused"}
+
+
 def due_at(changed_at: datetime, grace_period_minutes: int) -> datetime:
     return changed_at + timedelta(minutes=grace_period_minutes)
 

@@ -58,13 +58,14 @@ class Teller:
         ]
         await deliveries.record_untold(tx, school_id, untold)
 
-    async def tell_correction(self, tx: Tx, school_id: UUID, row: AlertRow) -> None:
-        """Tell exactly those who were told of the absence."""
+    async def tell_correction(self, tx: Tx, school_id: UUID, row: AlertRow, *, is_explained: bool) -> None:
+        """Tell exactly those who were told of the absence that it was none, or that it is explained by now."""
         alerted = await inbox_queries.recipients(
             tx, school_id, idempotency_key=idempotency_key(row), category="absence_alert"
         )
         names = await roster.student_names(tx, school_id, [row.student_id])
-        text = texts.absence_correction(names.get(row.student_id, UNKNOWN_NAME), row.day)
+        written = texts.absence_explained if is_explained else texts.absence_correction
+        text = written(names.get(row.student_id, UNKNOWN_NAME), row.day)
         await self._herald.tell(tx, school_id, [_notice(row, "absence_correction", text, alerted)])
 
 

@@ -26,5 +26,13 @@ def absence_correction(name: str, day: date) -> Text:
     )
 
 
+def absence_explained(name: str, day: date) -> Text:
+    """Nobody was wrong: the child was away, and somebody has said why."""
+    return Text(
+        title=f"{name}: absence explained",
+        body=(f"{name}'s absence on {written(day)} is no longer counted as unexplained. You need not do anything."),
+    )
+
+
 def _listed(lessons: Sequence[str]) -> str:
     return f" ({', '.join(lessons)})" if lessons else ""

@@ -94,7 +94,7 @@ def route(wishes: Wishes, category: str, student_ids: Collection[UUID], *, is_em
     return Route(
         in_app=effective(wishes, group, "in_app", student_ids) != "never",
         email=effective(wishes, group, "email", student_ids),
-        is_urgent=group == "absences" and wishes.policy.alerts_break_quiet_hours,
+        is_urgent=category == "absence_alert" and wishes.policy.alerts_break_quiet_hours,
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -222,13 +222,14 @@ class School:
         version: int | None = None,
         lessons: tuple[str, ...] = ("Maths",),
         by: UUID | None = None,
+        status: Literal["absent", "excused", "late", "present", "unmarked"] | None = None,
         **how: Any,
     ) -> None:
         """A register was saved just now."""
         event = AttendanceDayChanged(
             student_id=student_id,
             day=day or self.today,
-            status="absent" if absent else "present",
+            status=status or ("absent" if absent else "present"),
             is_unexplained_absence=absent,
             lessons=list(lessons) if absent else [],
             changed_at=clock.now(),

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -74,6 +75,31 @@ async def test_a_correction_goes_once_to_exactly_those_who_were_told(school: Sch
     await school.grace_ends()
 
     assert await school.told() == [(mother, ALERT), (mother, CORRECTION)]
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "blames"),
+    [
+        ("present", "Ada: absence corrected", True),
+        ("late", "Ada: absence corrected", True),
+        ("unmarked", "Ada: absence corrected", True),
+        ("excused", "Ada: absence explained", False),
+        ("absent", "Ada: absence explained", False),
+    ],
+)
+async def test_a_correction_says_that_the_register_was_corrected_only_when_it_was(
+    school: School, status: Any, title: str, blames: bool
+) -> None:
+    ada = await school.student("Ada")
+    await school.guardian(ada)
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+
+    await school.mark(ada, absent=False, status=status)
+
+    _, correction = await school.notified()
+    assert (correction.category, correction.title) == (CORRECTION, title)
+    assert ("corrected its register" in correction.body) is blames
 
 
 async def test_an_absence_after_the_correction_is_told_as_another(school: School) -> None:

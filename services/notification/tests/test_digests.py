@@ -137,6 +137,26 @@ async def test_whether_an_alert_breaks_quiet_hours_is_the_schools_to_say(
     assert len(mail_server.mails) == 1
 
 
+async def test_a_correction_wakes_nobody(school: School, mail_server: MailServer, at: Clock) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await wish(school, mother, quiet_hours=NIGHT)
+    school.today = at.now().date()
+    at.to("2026-06-10T22:00")
+    await school.mark(ada, absent=True)
+    await school.grace_ends()
+    await send(school)
+    at.to("2026-06-10T23:00")
+    await school.mark(ada, absent=False)
+    await send(school)
+    assert [mail["Subject"] for mail in mail_server.mails] == ["Ada was marked absent"]
+
+    at.to("2026-06-11T07:00")
+    await send(school)
+
+    assert [mail["Subject"] for mail in mail_server.mails] == ["Ada was marked absent", "Ada: absence corrected"]
+
+
 @pytest.mark.parametrize("change", ["withdrawn", "unlinked", "left"])
 async def test_a_mail_that_is_held_is_not_sent_when_it_is_no_longer_true(
     school: School, mail_server: MailServer, at: Clock, change: str

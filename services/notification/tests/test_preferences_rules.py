@@ -100,6 +100,13 @@ def test_an_emergency_is_told_at_once_whatever_was_chosen(chosen: Choices, polic
     assert (way.in_app, way.email, way.is_urgent) == (True, "at_once", True)
 
 
+@given(choices, policies(), st.sampled_from(sorted(rules.GROUP_OF)))
+def test_besides_emergencies_only_alerts_break_quiet_hours(chosen: Choices, policy: Policy, category: str) -> None:
+    way = rules.route(wishes(chosen, policy), category, [ADA], is_emergency=False)
+
+    assert way.is_urgent == (category == "absence_alert" and policy.alerts_break_quiet_hours)
+
+
 def test_every_category_that_stands_in_an_inbox_belongs_to_a_group() -> None:
     assert set(rules.GROUP_OF) == set(get_args(Category))
 
