@@ -5,7 +5,7 @@ Tenancy has two walls. Every query names `school_id`, and row-level security com
 nothing set, so a forgotten tenant reads zero rows.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self
@@ -37,11 +37,15 @@ class Database:
     """The pool of one service. Use as an async context manager.
 
     With a replica (`database_read_url`), and where `serves` says that callers are served, a part of the connections go
-    there. `pool` is the name of the other connections in the metrics: a process may have several pools.
+    there. `pool` is the name of the other connections in the metrics: a process may have several pools. `deciding` are
+    the tables by which it is decided who sees what: whoever writes them, the whole school reads what they wrote.
     """
 
-    def __init__(self, settings: ServiceSettings, *, serves: bool = False, pool: str = "api") -> None:
+    def __init__(
+        self, settings: ServiceSettings, *, serves: bool = False, pool: str = "api", deciding: Collection[str] = ()
+    ) -> None:
         self.pool = pool
+        self._deciding = frozenset(deciding)
         self._url = settings.database_url
         self._serves = serves
         self._marks: Marks | None = None
@@ -219,7 +223,8 @@ class Database:
         except Error:
             position = None  # the commit stands
         is_told_to_others = not self._serves or (asker is not None and bool(tx.callbacks))
-        schools = tx.schools if is_told_to_others else ()
+        decides = any(change.table in self._deciding for change in tx.changes)
+        schools = tx.schools if is_told_to_others or decides else ()
         await self._marks.wrote(position, user_id=asker.user_id if asker else None, schools=schools)
 
     async def _position(self) -> Position:

@@ -40,6 +40,10 @@ PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+DECIDING: Final = frozenset({"guardian_link", "enrolment"})
+"""The tables by which it is decided here who sees whom."""
+
+
 async def may_see_student(reader: Reader, caller: Caller, student_id: UUID, *, today: date) -> bool:
     """The office sees every student, a teacher those they teach today, a guardian their children, a student one."""
     match caller.role:

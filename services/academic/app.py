@@ -3,7 +3,7 @@
 from litestar.di import Provide
 
 from services.academic.absences import routes as absences
-from services.academic.access import PERMISSIONS
+from services.academic.access import DECIDING, PERMISSIONS
 from services.academic.attendance import routes as attendance
 from services.academic.caches import KINDS
 from services.academic.classes import routes as classes
@@ -40,5 +40,6 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
         permissions=PERMISSIONS,
         verifier=verifier,
         caches=KINDS,
+        deciding=DECIDING,
         dependencies={"objects": Provide(lambda: objects, sync_to_thread=False)},
     )

@@ -44,15 +44,15 @@ def build_app(
     resources: Sequence[Resource] = (),
     checks: Mapping[str, Check] | None = None,
     caches: Collection[Cached] = (),
-    max_body_bytes: int = MAX_BODY_BYTES,
+    deciding: Collection[str] = (),
 ) -> Edge:
     """A service of the house.
 
     `resources` are opened at start and closed in reverse; they may put things into `app.state`. `checks` join the
-    database in `/health/ready`. Raises LookupError when a route does not declare who may call it, or declares an
-    answer `cached` that is none of `caches`.
+    database in `/health/ready`. `deciding` are the tables by which it is decided who sees what. Raises LookupError when
+    a route does not declare who may call it, or declares an answer `cached` that is none of `caches`.
     """
-    database, cache = Database(settings, serves=True), Cache(name, settings, caches)
+    database, cache = Database(settings, serves=True, deciding=deciding), Cache(name, settings, caches)
     database.tell_of_changes(cache.drop)
     app = Litestar(
         route_handlers=[*routers, _house_routes(checks or {}), _document_route()],
@@ -74,7 +74,7 @@ def build_app(
             openapi_router=Router(LITESTARS_OWN, route_handlers=[], opt={"internal": True}),
             render_plugins=[JsonRenderPlugin()],
         ),
-        request_max_body_size=max_body_bytes,
+        request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
     app.state.service_name = name

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -26,6 +27,7 @@ from shared.settings import ServiceSettings
 from shared.testing.bus import deliver
 from shared.testing.http import client_of
 from shared.testing.tokens import Tokens
+from shared.web.app import litestar_of
 from shared.worker import Worker
 from tests.chaos.test_keyed_requests import Api, started
 from tests.replica.conftest import BOUND_S, Pair
@@ -62,6 +64,15 @@ class User:
         )
         assert answer.status_code == 201, answer.text
         return answer.json()["id"]
+
+    async def made(self, path: str, **body: object) -> dict[str, Any]:
+        answer = await self._clients[0].post(f"/api/v1{path}", json=body, headers=self._headers)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def changed(self, path: str, **body: object) -> None:
+        answer = await self._clients[0].patch(f"/api/v1{path}", json=body, headers=self._headers)
+        assert answer.status_code == 200, answer.text
 
     async def sees(self, student_id: str, process: int = 1) -> bool:
         answer = await self._clients[process].get("/api/v1/teachers", headers=self._headers)
@@ -178,6 +189,45 @@ async def test_what_a_worker_wrote_is_seen_by_its_school(office: Office) -> None
 
         assert await office.reader.sees(student_id)
         assert await answered_by_replica(stranger, 0)
+
+
+async def test_who_lost_a_child_sees_it_no_more_through_any_process(office: Office) -> None:
+    lost = await lost_child(office)
+
+    assert lost == [200, 404]
+
+
+async def test_control_without_its_tables_a_lost_child_is_still_seen(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in office.clients:
+        database = litestar_of(client._transport.app).state.database  # pyright: ignore[reportAttributeAccessIssue]
+        monkeypatch.setattr(database, "_deciding", frozenset())
+
+    lost = await lost_child(office)
+
+    assert lost == [200, 200]
+
+
+async def lost_child(office: Office) -> list[int]:
+    """What a guardian is answered about a child before their link ends, and after, by a process that did not end it."""
+    user, other = office.writer, office.clients[1]
+    student_id = await user.adds()
+    guardian = await user.made("/guardians", given_name="Gil")
+    link = await user.made("/guardian-links", guardian_id=guardian["id"], student_id=student_id, relation="parent")
+    headers = office.tokens.headers(
+        Role.GUARDIAN, school_id=office.school_id, user_id=new_id(), person_id=UUID(guardian["id"])
+    )
+
+    async def asked() -> int:
+        return (await other.get(f"/api/v1/students/{student_id}", headers=headers)).status_code
+
+    office.pair.caught_up()
+    await office.reads_from_replica()
+    with office.pair.paused():
+        before = await asked()
+        await user.changed(f"/guardian-links/{link['id']}", version=link["version"], is_active=False)
+        return [before, await asked()]
 
 
 async def test_the_tenant_holds_on_a_replica(office: Office) -> None:
