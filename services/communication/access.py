@@ -14,7 +14,7 @@ READER: Final = frozenset({"announcement.read"})
 STAFF: Final = READER | {"contact.read", "announcement.write", "file.upload"}
 
 PERMISSIONS: Final[Mapping[str, frozenset[str]]] = {
-    Role.SCHOOL_ADMIN: STAFF,
+    Role.SCHOOL_ADMIN: STAFF | {"file.usage"},
     Role.TEACHER: STAFF,
     Role.GUARDIAN: READER | {"file.upload"},
     Role.STUDENT: READER,

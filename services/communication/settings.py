@@ -31,6 +31,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """The types that are taken, separated by commas: some of those that can be judged."""
     file_max_pending: int = 20
     """How many uploads a person may have begun and not completed."""
+    file_max_unused_bytes: int = 200 * 1024 * 1024
+    """How much room of the school a person may take by uploads they have begun and by files that nothing uses."""
     file_upload_url_s: int = 900
     file_download_url_s: int = MAX_DOWNLOAD_S
     """At the most five minutes: who has the URL has the file."""
@@ -46,6 +48,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if unknown := self.allowed_types - EXTENSIONS.keys():
             raise SettingsError(f"FILE_TYPES: {', '.join(sorted(unknown))} cannot be judged")
+        if self.file_max_unused_bytes < self.file_max_bytes:
+            raise SettingsError("FILE_MAX_UNUSED_BYTES: below FILE_MAX_BYTES")
         if not 1 <= self.file_download_url_s <= MAX_DOWNLOAD_S:
             raise SettingsError(f"FILE_DOWNLOAD_URL_S: not between 1 and {MAX_DOWNLOAD_S}")
 

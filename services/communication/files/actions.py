@@ -36,8 +36,9 @@ ATTEMPT: Final = timedelta(hours=1)
 async def create_file(
     database: Database, store: FileStore, settings: Settings, caller: Caller, request: FileRequest
 ) -> NewFile:
-    """A file that may be uploaded now. Raises TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending, Unavailable.
+    """A file that may be uploaded now.
 
+    Raises TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending, TooMuchUnused, Unavailable.
     The store is asked before the transaction only: one that hangs then holds up no connection and no other upload.
     """
     row = _new_file(settings, caller, request)
@@ -76,7 +77,7 @@ async def _look_for_room(reader: Reader, settings: Settings, caller: Caller, row
     used, quota = await queries.used_bytes(reader, school_id=caller.school), settings.file_quota_bytes
     if used + row.size_bytes > quota:
         raise rules.quota_exceeded(row.size_bytes, used_bytes=used, quota_bytes=quota)
-    await _require_own_share(reader, settings, caller)
+    await _require_own_share(reader, settings, caller, row)
 
 
 async def _take_room(tx: Tx, settings: Settings, caller: Caller, row: FileRow) -> None:
@@ -85,13 +86,16 @@ async def _take_room(tx: Tx, settings: Settings, caller: Caller, row: FileRow) -
     if not await queries.take_room(tx, school_id=caller.school, size_bytes=row.size_bytes, quota_bytes=quota):
         used = await queries.used_bytes(tx, school_id=caller.school)
         raise rules.quota_exceeded(row.size_bytes, used_bytes=used, quota_bytes=quota)
-    await _require_own_share(tx, settings, caller)
+    await _require_own_share(tx, settings, caller, row)
 
 
-async def _require_own_share(reader: Reader, settings: Settings, caller: Caller) -> None:
-    pending = await queries.pending_count(reader, school_id=caller.school, uploader_id=caller.user_id)
-    if pending >= settings.file_max_pending:
-        raise rules.TooManyPending(f"There may be {settings.file_max_pending} at a time.")
+async def _require_own_share(reader: Reader, settings: Settings, caller: Caller, row: FileRow) -> None:
+    rules.require_own_share(
+        row.size_bytes,
+        await queries.unused(reader, school_id=caller.school, uploader_id=caller.user_id),
+        max_pending=settings.file_max_pending,
+        max_unused_bytes=settings.file_max_unused_bytes,
+    )
 
 
 async def show_upload(

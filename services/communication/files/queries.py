@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.communication.files.schemas import AttachedFile, DueFile, FileRow, Removal
+from services.communication.files.schemas import AttachedFile, DueFile, FileRow, Removal, Unused
 from shared.database import Reader, Tx
 
 ADD_FILE = """
@@ -212,18 +212,25 @@ async def used_bytes(reader: Reader, *, school_id: UUID) -> int:
     return await reader.value(int, USED_BYTES, school_id=school_id) or 0
 
 
-# Uses file_uploader; a person's files of a week or so.
-PENDING_COUNT = """
-SELECT count(*)
+# Uses file_uploader and file_use_pkey; all that a person has uploaded and nobody has deleted.
+UNUSED = """
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending_files,
+       coalesce(sum(size_bytes), 0)::bigint AS unused_bytes
 FROM file
 WHERE school_id = %(school_id)s
 AND uploader_id = %(uploader_id)s
-AND state = 'pending'
+AND state <> 'rejected'
+AND NOT EXISTS (
+    SELECT FROM file_use WHERE file_use.school_id = file.school_id AND file_use.file_id = file.file_id
+)
 """
 
 
-async def pending_count(reader: Reader, *, school_id: UUID, uploader_id: UUID) -> int:
-    return await reader.value(int, PENDING_COUNT, school_id=school_id, uploader_id=uploader_id) or 0
+async def unused(reader: Reader, *, school_id: UUID, uploader_id: UUID) -> Unused:
+    """What a person has uploaded, or begun to, that hangs on nothing."""
+    found = await reader.one(Unused, UNUSED, school_id=school_id, uploader_id=uploader_id)
+    assert found is not None
+    return found
 
 
 ADD_USE = """

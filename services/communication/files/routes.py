@@ -14,12 +14,13 @@ from services.communication.files.rules import (
     FileTooLarge,
     QuotaExceeded,
     TooManyPending,
+    TooMuchUnused,
     TypeNotAllowed,
     UploadIncomplete,
     require_own,
     shown,
 )
-from services.communication.files.schemas import Download, File, FileKey, FileRequest, NewFile, Upload
+from services.communication.files.schemas import Download, File, FileKey, FileRequest, FileUsage, NewFile, Upload
 from services.communication.files.store import FileStore
 from services.communication.settings import Settings
 from shared.database import Database
@@ -34,7 +35,7 @@ from shared.problems import NotFound, Unavailable
     summary="Announce a file; the answer says where to upload it, in one piece or in parts.",
     opt={
         "permission": "file.upload",
-        "problems": (TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending, Unavailable),
+        "problems": (TypeNotAllowed, FileTooLarge, QuotaExceeded, TooManyPending, TooMuchUnused, Unavailable),
     },
 )
 async def create_file(
@@ -67,6 +68,19 @@ async def list_files(
         limit=limit + 1,
     )
     return page([shown(row) for row in found], limit=limit, path="/api/v1/files", key=lambda each: FileKey(each.id))
+
+
+@get(
+    "/usage",
+    operation_id="show_file_usage",
+    summary="How much room the school's files take, of how much there is.",
+    opt={"permission": "file.usage"},
+)
+async def show_file_usage(
+    database: NamedDependency[Database], settings: NamedDependency[Settings], caller: NamedDependency[Caller]
+) -> FileUsage:
+    used = await queries.used_bytes(database.reader(school_id=caller.school), school_id=caller.school)
+    return FileUsage(used_bytes=used, quota_bytes=settings.file_quota_bytes)
 
 
 @get(
@@ -155,6 +169,7 @@ router = Router(
     route_handlers=[
         create_file,
         list_files,
+        show_file_usage,
         show_file,
         show_file_upload,
         complete_file,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.communication.files.schemas import File, FileRequest, FileRow, UploadPart
+from services.communication.files.schemas import File, FileRequest, FileRow, Unused, UploadPart
 from shared.identity import Caller, Role
 from shared.problems import Conflict, FieldError, Invalid, NotFound, PayloadTooLarge
 
@@ -64,6 +64,11 @@ class TooManyPending(Conflict):
     title = "Complete or delete the files that you have begun to upload"
 
 
+class TooMuchUnused(Conflict):
+    slug = "too-much-unused"
+    title = "Use or delete the files that you have uploaded"
+
+
 class UploadIncomplete(Conflict):
     slug = "upload-incomplete"
     title = "Not all of the file has been uploaded"
@@ -108,6 +113,15 @@ def quota_exceeded(size_bytes: int, *, used_bytes: int, quota_bytes: int) -> Quo
         quota_bytes=quota_bytes,
         used_bytes=used_bytes,
     )
+
+
+def require_own_share(size_bytes: int, own: Unused, *, max_pending: int, max_unused_bytes: int) -> None:
+    """So that nobody takes a school's room alone. Raises TooManyPending, TooMuchUnused."""
+    if own.pending_files >= max_pending:
+        raise TooManyPending(f"There may be {max_pending} at a time.")
+    if own.unused_bytes + size_bytes > max_unused_bytes:
+        detail = f"You have {own.unused_bytes} bytes in files that nothing uses; there may be {max_unused_bytes}."
+        raise TooMuchUnused(detail, max_unused_bytes=max_unused_bytes, unused_bytes=own.unused_bytes)
 
 
 def clean_name(name: str, media_type: str) -> str:

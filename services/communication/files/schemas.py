@@ -45,6 +45,20 @@ class FileRow(msgspec.Struct, frozen=True, kw_only=True):
     is_used: bool
 
 
+class FileUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of its room a school has taken: by files that are ready, and by those that are on their way."""
+
+    used_bytes: int
+    quota_bytes: int
+
+
+class Unused(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a person's files takes room and serves nothing yet."""
+
+    pending_files: int
+    unused_bytes: int
+
+
 class UploadPart(msgspec.Struct, frozen=True, kw_only=True):
     """The bytes from `offset` on, `size_bytes` of them. The store takes neither more nor fewer."""
 

@@ -325,6 +325,43 @@ async def test_nobody_begins_uploads_without_end(files: FileSchool) -> None:
     assert (await files.create(user_id=new_id())).status_code == 201
 
 
+async def test_nobody_takes_the_schools_room_alone_with_what_nothing_uses(
+    stack: Stack, tokens: Tokens, object_store: EmbeddedObjectStore, database: Database
+) -> None:
+    """Whoever fills their share, with or without sending a byte, leaves others room; what is used counts no more."""
+    share = {"file_max_bytes": 5 * MEGABYTE, "file_max_unused_bytes": 10 * MEGABYTE}
+    settings = stack.settings(Settings, "communication", s3_endpoint_url=object_store.url, **share)
+    async with client_of(_app(settings, tokens)) as client:
+        files = FileSchool(client, tokens)
+        ready = await files.ready(pdf(5 * MEGABYTE))
+
+        answers = await asyncio.gather(*(files.create(3 * MEGABYTE) for _ in range(5)))
+        refused = [answer.json() for answer in answers if answer.status_code == 409]
+        colleague = await files.create(5 * MEGABYTE, user_id=new_id())
+        async with database.transaction(school_id=files.school_id) as tx:
+            who = caller(files)
+            await actions.attach(tx, who, used_by_kind="announcement", used_by_id=new_id(), file_ids=[UUID(ready)])
+        after_use = await files.create(3 * MEGABYTE)
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert {each["type"] for each in refused} == {"/problems/too-much-unused"}
+    assert {(each["max_unused_bytes"], each["unused_bytes"]) for each in refused} == {(10 * MEGABYTE, 8 * MEGABYTE)}
+    assert (colleague.status_code, after_use.status_code) == (201, 201)
+
+
+async def test_the_office_sees_how_much_room_is_taken(files: FileSchool) -> None:
+    before = await files.ask("GET", "/usage", role=Role.SCHOOL_ADMIN)
+    await files.created(3 * MEGABYTE)
+    after = await files.ask("GET", "/usage", role=Role.SCHOOL_ADMIN)
+    elsewhere = await FileSchool(files.client, files.tokens).ask("GET", "/usage", role=Role.SCHOOL_ADMIN)
+
+    assert before.json() == elsewhere.json() == {"used_bytes": 0, "quota_bytes": QUOTA}
+    assert after.json() == {"used_bytes": 3 * MEGABYTE, "quota_bytes": QUOTA}
+    for role in (Role.TEACHER, Role.GUARDIAN, Role.STUDENT, Role.PLATFORM_ADMIN):
+        assert (await files.ask("GET", "/usage", role=role)).status_code == 403
+    assert (await files.client.get("/api/v1/files/usage")).status_code == 401
+
+
 PATHS = [("GET", ""), ("GET", "/upload"), ("POST", "/complete"), ("GET", "/download"), ("DELETE", "")]
 
 
