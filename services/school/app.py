@@ -7,9 +7,9 @@ from services.school.directory import routes as directory
 from services.school.rooms import routes as rooms
 from services.school.roster import routes as roster
 from services.school.schools import routes as schools
-from services.school.schools.rules import is_time_zone
 from services.school.settings import Settings
 from services.school.today import routes as today
+from shared import clock
 from shared.identity import Verifier
 from shared.settings import SettingsError
 from shared.web import build_app
@@ -18,7 +18,7 @@ from shared.web.edge import Edge
 
 def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     """Raises SettingsError when the default time zone is none."""
-    if not is_time_zone(settings.default_time_zone):
+    if not clock.is_time_zone(settings.default_time_zone):
         raise SettingsError("DEFAULT_TIME_ZONE: not an IANA name")
     return build_app(
         "school",

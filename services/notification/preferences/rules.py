@@ -1,10 +1,8 @@
 """Which wish wins. Pure: everything that decides comes in as arguments."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 from typing import Final
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from services.notification.preferences.schemas import (
     EVERY_CHILD,
@@ -19,6 +17,7 @@ from services.notification.preferences.schemas import (
     Route,
     Wishes,
 )
+from shared import clock
 from shared.identity import Role
 from shared.problems import FieldError, Invalid, NotFound
 
@@ -136,7 +135,7 @@ def require_possible(request: PreferencesRequest, policy: Policy, children: Coll
 
 def _faults(request: PreferencesRequest) -> list[FieldError]:
     errors: list[FieldError] = []
-    if request.time_zone is not None and request.time_zone not in time_zones():
+    if request.time_zone is not None and not clock.is_time_zone(request.time_zone):
         errors.append(FieldError("/time_zone", "Not an IANA time zone, such as Europe/Berlin."))
     quiet = request.quiet_hours
     for name, at in (("starts_at", quiet.starts_at), ("ends_at", quiet.ends_at)) if quiet else ():
@@ -165,8 +164,3 @@ def require_clear(policy: Policy) -> None:
 
 def as_choices(saved: Sequence[Choice]) -> Choices:
     return {(each.student_id or EVERY_CHILD, each.group, each.channel): each.frequency for each in saved}
-
-
-@cache
-def time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())

@@ -1,16 +1,11 @@
 """What a school's settings may be."""
 
-from typing import Final
-from zoneinfo import available_timezones
-
 from msgspec import UNSET, structs
 
 from services.school.schools.schemas import School, SchoolChange
+from shared import clock
 from shared.contracts.school import SchoolChanged
 from shared.problems import FieldError, Invalid, PreconditionFailed
-
-# `localtime` is whatever the machine is set to: a file beside the zones, but not one of them.
-TIME_ZONES: Final = frozenset(available_timezones()) - {"localtime"}
 
 
 class UnknownTimeZone(Invalid):
@@ -28,10 +23,6 @@ class StaleSchool(PreconditionFailed):
     title = "The school was changed by somebody else"
 
 
-def is_time_zone(name: str) -> bool:
-    return name in TIME_ZONES
-
-
 def changed(before: School, change: SchoolChange) -> School:
     """The school with the change made, its version counted up only if it differs.
 
@@ -40,7 +31,7 @@ def changed(before: School, change: SchoolChange) -> School:
     if change.version != before.version:
         raise StaleSchool(f"The school is at version {before.version}.")
     wanted = {name: value for name, value in structs.asdict(change).items() if value is not UNSET}
-    if not is_time_zone(str(wanted.get("time_zone", before.time_zone))):
+    if not clock.is_time_zone(str(wanted.get("time_zone", before.time_zone))):
         raise UnknownTimeZone(errors=[FieldError("/time_zone", "Use an IANA name, such as America/New_York.")])
     after = structs.replace(before, **wanted)
     require_steps(after.register_reminder_minutes, after.register_escalation_minutes)
