@@ -300,6 +300,41 @@ async def hurry(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID], *, no
     await tx.execute(HURRY, school_id=school_id, notification_ids=list(notification_ids), now=now)
 
 
+# Uses delivery_state. Not digests: they have their hour.
+HURRY_ALL_OF: LiteralString = """
+UPDATE delivery_due
+SET due_at = %(now)s
+FROM delivery
+WHERE delivery.school_id = %(school_id)s
+  AND delivery.state = 'queued'
+  AND delivery.attempts = 0
+  AND delivery.recipient_person_id = %(recipient_id)s
+  AND delivery.category <> 'digest'
+  AND delivery_due.school_id = delivery.school_id
+  AND delivery_due.delivery_id = delivery.delivery_id
+  AND delivery_due.due_at > %(now)s
+"""
+
+
+async def hurry_all_of(tx: Tx, school_id: UUID, recipient_id: UUID, *, now: datetime) -> None:
+    """Let a sender look now at what waits for one recipient and was not yet tried."""
+    await tx.execute(HURRY_ALL_OF, school_id=school_id, recipient_id=recipient_id, now=now)
+
+
+BRING_FORWARD: LiteralString = """
+UPDATE delivery_due
+SET due_at = %(due_at)s
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+  AND due_at > %(due_at)s
+"""
+
+
+async def bring_forward(tx: Tx, school_id: UUID, delivery_id: UUID, *, due_at: datetime) -> None:
+    """Let a sender look at it then, if that is earlier."""
+    await tx.execute(BRING_FORWARD, school_id=school_id, delivery_id=delivery_id, due_at=due_at)
+
+
 HOLD: LiteralString = """
 UPDATE delivery
 SET next_attempt_at = %(until)s,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.notification.deliveries import queries as deliveries
 from services.notification.digests import queries, rules
 from services.notification.digests.schemas import NewDigest, NewItem
 from services.notification.preferences import hours
@@ -46,6 +47,13 @@ async def put(
         # Whose digest of that day went out already is told on the next.
         waiting = {each: due[each][0] for each in waiting if each not in taken}
     return begun
+
+
+async def hurry(tx: Tx, school_id: UUID, recipient_id: UUID, wishes: Wishes, *, now: datetime) -> None:
+    """What waits comes earlier where the wishes say so by now: when quiet ends earlier, or at an earlier hour."""
+    for each in await queries.waiting(tx, school_id, recipient_id):
+        due_at = hours.digest_at(each.day, wishes.digest_hour, wishes.quiet_hours, wishes.time_zone)
+        await deliveries.bring_forward(tx, school_id, each.delivery_id, due_at=max(due_at, now))
 
 
 async def written(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.notification.digests.schemas import Item, NewDigest, NewItem, Opened
+from services.notification.digests.schemas import Item, NewDigest, NewItem, Opened, Waiting
 from shared.database import Reader, Tx
 
 # In the order of the key: who opens the same digests at once waits, and never in a circle.
@@ -50,6 +50,28 @@ async def still_open(tx: Tx, school_id: UUID, wanted: Sequence[NewDigest]) -> se
     """Of the recipients those whose digest of that day was not begun to be sent; it is not until the tx ends."""
     rows = msgspec.json.encode(wanted).decode()
     return {each.recipient_id for each in await tx.all(Opened, STILL_OPEN, school_id=school_id, rows=rows)}
+
+
+# Uses delivery_state and the key of digests by delivery.
+WAITING: LiteralString = """
+SELECT digest.delivery_id, digest.day
+FROM delivery
+JOIN digest
+  ON digest.school_id = delivery.school_id
+ AND digest.delivery_id = delivery.delivery_id
+WHERE delivery.school_id = %(school_id)s
+  AND delivery.state = 'queued'
+  AND delivery.attempts = 0
+  AND delivery.recipient_person_id = %(recipient_id)s
+  AND delivery.category = 'digest'
+ORDER BY digest.day
+LIMIT 100
+"""
+
+
+async def waiting(reader: Reader, school_id: UUID, recipient_id: UUID) -> list[Waiting]:
+    """The digests of one recipient that were not yet tried."""
+    return await reader.all(Waiting, WAITING, school_id=school_id, recipient_id=recipient_id)
 
 
 ADD_ITEMS: LiteralString = """

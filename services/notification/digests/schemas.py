@@ -19,6 +19,14 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     recipient_id: UUID
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A digest that was not yet tried."""
+
+    delivery_id: UUID
+    day: date
+    """In the recipient's time zone."""
+
+
 class NewItem(msgspec.Struct, frozen=True, kw_only=True):
     recipient_id: UUID
     day: date

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from services.notification.deliveries import queries as deliveries
+from services.notification.digests import actions as digests
 from services.notification.preferences import queries, rules
 from services.notification.preferences.schemas import (
     EVERY_CHILD,
@@ -15,7 +17,7 @@ from services.notification.preferences.schemas import (
 )
 from services.notification.roster import queries as roster
 from shared import clock
-from shared.database import Database, Reader
+from shared.database import Database, Reader, Tx
 from shared.identity import Caller, Role
 
 
@@ -62,7 +64,16 @@ async def save_preferences(database: Database, caller: Caller, wanted: Preferenc
         rules.require_possible(wanted, await queries.policy(tx, school_id), await children_of(tx, caller))
         await queries.save_mail_hours(tx, school_id, recipient_id, wanted)
         await queries.replace_choices(tx, school_id, recipient_id, wanted.choices)
+        await _look_again(tx, school_id, recipient_id)
         return await preferences_of(tx, caller)
+
+
+async def _look_again(tx: Tx, school_id: UUID, recipient_id: UUID) -> None:
+    """What waits for the end of quiet hours is judged by the new ones."""
+    wishes = (await wishes_of(tx, school_id, [recipient_id]))[recipient_id]
+    now = clock.now()
+    await deliveries.hurry_all_of(tx, school_id, recipient_id, now=now)
+    await digests.hurry(tx, school_id, recipient_id, wishes, now=now)
 
 
 async def save_policy(database: Database, school_id: UUID, wanted: Policy) -> Policy:

@@ -46,11 +46,16 @@ def next_digest(
     # Digests of up to a week ago may still be waiting for the end of a long quiet.
     day = max(now.astimezone(zone).date() - 7 * DAY, after + DAY if after else date.min)
     while True:
-        at = instant_of(day, time(hour), zone)
-        due_at = quiet_until(at, quiet, time_zone) or at
+        due_at = digest_at(day, hour, quiet, time_zone)
         if due_at > now:
             return day, due_at
         day += DAY
+
+
+def digest_at(day: date, hour: int, quiet: QuietHours | None, time_zone: str) -> datetime:
+    """When the digest of this day is due: not in quiet hours."""
+    at = instant_of(day, time(hour), ZoneInfo(time_zone))
+    return quiet_until(at, quiet, time_zone) or at
 
 
 def instant_of(day: date, at: time, zone: ZoneInfo, *, is_end: bool = False) -> datetime:

@@ -10,6 +10,7 @@ import pytest
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, a_school, days_ago, guardian, somebody
 from services.notification.tests.mail_server import MailServer
+from services.notification.tests.wishes import Clock
 from shared.database import Database
 from shared.ids import new_id
 from shared.testing.tokens import Tokens
@@ -224,12 +225,14 @@ async def test_nobody_chooses_for_a_child_that_is_not_theirs(
     "body",
     [
         {"time_zone": "Middle/Earth"},
+        {"time_zone": "localtime"},
+        {"time_zone": "Factory"},
         {"quiet_hours": {"starts_at": "08:00:00", "ends_at": "08:00:00", "days": [1]}},
         {"quiet_hours": {"starts_at": "08:00:30", "ends_at": "09:00:00", "days": [1]}},
         {"choices": [choice("daily_digest", channel="in_app")]},
         {"choices": [choice("never"), choice("at_once")]},
     ],
-    ids=["zone", "no_quiet", "seconds", "digest_in_app", "twice"],
+    ids=["zone", "zone_of_the_machine", "zone_of_no_place", "no_quiet", "seconds", "digest_in_app", "twice"],
 )
 async def test_what_cannot_be_is_refused_with_a_word_on_why(sign_in: Any, body: Any) -> None:
     answer = await sign_in(new_id()).put(OWN, body)
@@ -393,6 +396,54 @@ async def test_a_mail_that_waits_is_not_sent_to_who_wants_none_by_then(
     assert mail_server.mails == []
     (delivery,) = await school.deliveries()
     assert (delivery.state, delivery.last_error) == ("cancelled", "The recipient no longer wants it by mail.")
+
+
+@pytest.mark.parametrize(
+    ("quiet", "sent"),
+    [(None, True), ({"ends_at": "22:30:00"}, True), ({"days": [4]}, True), ({"ends_at": "23:30:00"}, False)],
+    ids=["none", "shorter", "another_day", "not_over_yet"],
+)
+async def test_quiet_that_ends_early_lets_go_what_it_held(
+    school: School, sign_in: Any, mail_server: MailServer, at: Clock, quiet: dict[str, Any] | None, sent: bool
+) -> None:
+    tess, other = await school.teacher(), await school.teacher()
+    night = {"starts_at": "21:00:00", "ends_at": "07:00:00", "days": [1, 2, 3, 4, 5, 6, 7]}
+    for each in (tess, other):
+        await sign_in(each, role="teacher").choose(quiet_hours=night)
+    at.to("2026-06-10T22:00")
+    await school.announce(somebody(tess), somebody(other))
+    at.to("2026-06-10T23:00")
+    await school.sender.send_due()
+    assert mail_server.mails == []
+
+    await sign_in(tess, role="teacher").choose(quiet_hours=None if quiet is None else {**night, **quiet})
+    await school.sender.send_due()
+    assert len(mail_server.to(str(tess))) == (1 if sent else 0)
+
+    at.to("2026-06-10T23:30")
+    await school.sender.send_due()
+    assert len(mail_server.to(str(tess))) == 1
+    assert mail_server.to(str(other)) == []
+
+
+async def test_a_digest_that_is_held_goes_out_when_quiet_ends_early_and_not_before_its_hour(
+    school: School, sign_in: Any, mail_server: MailServer, at: Clock
+) -> None:
+    held, early = await school.teacher(), await school.teacher()
+    night = {"starts_at": "21:00:00", "ends_at": "07:00:00", "days": [1, 2, 3, 4, 5, 6, 7]}
+    for each, hour in ((held, 22), (early, 20)):
+        await sign_in(each, role="teacher").choose(choice("daily_digest"), digest_hour=hour, quiet_hours=night)
+    await school.announce(somebody(held), somebody(early))
+    at.to("2026-06-10T19:00")
+    await sign_in(early, role="teacher").choose(choice("daily_digest"), digest_hour=20)
+    await school.sender.send_due()
+    assert mail_server.mails == []
+
+    at.to("2026-06-10T23:00")
+    await sign_in(held, role="teacher").choose(choice("daily_digest"), digest_hour=22)
+    await school.sender.send_due()
+
+    assert [len(mail_server.to(str(each))) for each in (held, early)] == [1, 1]
 
 
 async def test_an_emergency_reaches_who_has_muted_everything(
