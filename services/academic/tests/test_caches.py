@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from services.academic import access
 from services.academic.settings import Settings
 from services.academic.tests.factories import TODAY, School, Taught
 from shared.contracts.school import CalendarDay
@@ -245,3 +246,20 @@ async def test_a_stranger_gets_nothing_for_knowing_the_tag(school: School, taugh
     )
 
     assert answer.status_code == 404
+
+
+async def test_a_zone_that_changes_while_lessons_are_read_is_that_of_the_next_answer(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = await school.a_taught_class()
+    scope_of, changes = access.lesson_scope, iter([school.tell_zone("America/Chicago", version=2)])
+
+    async def meanwhile(*asked: Any, **how: Any) -> Any:
+        for change in changes:
+            await change
+        return await scope_of(*asked, **how)
+
+    monkeypatch.setattr(access, "lesson_scope", meanwhile)
+    await school.lessons(Role.TEACHER, taught.teacher_id)
+
+    assert (await school.lessons(Role.TEACHER, taught.teacher_id))["time_zone"] == "America/Chicago"

@@ -56,7 +56,9 @@ async def list_lessons(
             reader, caller.school, wanted, time_zone=zone, teacher_id=scope.teacher_id, student_id=scope.student_id
         )
 
-    lessons = await answers.part(caller.school, (wanted, scope.teacher_id, scope.student_id), LessonsOfDay, planned)
+    # The zone was read before: in the key, so that an answer by an old one is not kept for those who ask by the new.
+    asked = (wanted, zone, scope.teacher_id, scope.student_id)
+    lessons = await answers.part(caller.school, asked, LessonsOfDay, planned)
     return answers.conditional(msgspec.json.encode(await actions.with_registers(reader, caller.school, lessons)))
 
 
