@@ -198,7 +198,8 @@ CREATE TABLE communication.membership (
     user_id uuid NOT NULL,
     role text NOT NULL,
     is_active boolean NOT NULL,
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    person_id uuid
 );
 
 ALTER TABLE ONLY communication.membership FORCE ROW LEVEL SECURITY;

@@ -18,7 +18,8 @@ from shared.database import Tx
 # The people of an audience as `recipient`, each once. A scan of the school's people: it is done once for each sending.
 #
 # `present` are the members of classes on the day, of a teacher's own classes when the author is one; `pupil` are the
-# students that the author can reach, each with whether any rule names them and whether any names their guardians.
+# students that the author can reach, each with whether any rule names them and whether any names their guardians. Who
+# runs the school and teaches may be `addressed` as both, and is told once, as a teacher.
 AUDIENCE: LiteralString = """
 taught AS (
     SELECT member.class_id
@@ -81,7 +82,7 @@ pupil AS (
         SELECT present.person_id FROM present WHERE present.role = 'student'
     ))
 ),
-recipient AS (
+addressed AS (
     SELECT pupil.student_id AS recipient_id, 'student' AS role, '{}'::uuid[] AS student_ids
     FROM pupil
     WHERE pupil.is_addressed
@@ -126,6 +127,19 @@ recipient AS (
     AND (
         'school_admin' = ANY(%(roles)s::text[])
         OR (membership.user_id = ANY(%(person_ids)s::uuid[]) AND %(teacher_id)s::uuid IS NULL)
+    )
+),
+recipient AS (
+    SELECT addressed.recipient_id, addressed.role, addressed.student_ids
+    FROM addressed
+    WHERE addressed.role <> 'school_admin'
+    OR NOT EXISTS (
+        SELECT FROM membership
+        JOIN addressed AS as_teacher ON as_teacher.recipient_id = membership.person_id AND as_teacher.role = 'teacher'
+        WHERE membership.school_id = %(school_id)s
+        AND membership.user_id = addressed.recipient_id
+        AND membership.role = 'teacher'
+        AND membership.is_active
     )
 )
 """
@@ -226,9 +240,9 @@ REACHABLE: LiteralString = (
     "WITH "
     + AUDIENCE
     + """
-SELECT recipient.recipient_id AS id
-FROM recipient
-ORDER BY recipient.recipient_id
+SELECT addressed.recipient_id AS id
+FROM addressed
+ORDER BY addressed.recipient_id
 LIMIT 1000
 """
 )

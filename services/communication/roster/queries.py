@@ -194,10 +194,11 @@ async def add_members(tx: Tx, *, school_id: UUID, class_id: UUID, members: Seque
 
 
 SAVE_MEMBERSHIP = """
-INSERT INTO membership (school_id, membership_id, user_id, role, is_active, version)
-VALUES (%(school_id)s, %(membership_id)s, %(user_id)s, %(role)s, %(is_active)s, %(version)s)
+INSERT INTO membership (school_id, membership_id, user_id, role, person_id, is_active, version)
+VALUES (%(school_id)s, %(membership_id)s, %(user_id)s, %(role)s, %(person_id)s, %(is_active)s, %(version)s)
 ON CONFLICT (school_id, membership_id) DO UPDATE
-SET user_id = excluded.user_id, role = excluded.role, is_active = excluded.is_active, version = excluded.version
+SET user_id = excluded.user_id, role = excluded.role, person_id = excluded.person_id, is_active = excluded.is_active,
+    version = excluded.version
 WHERE excluded.version > membership.version
 """
 
@@ -209,6 +210,7 @@ async def save_membership(tx: Tx, *, school_id: UUID, event: MembershipChanged, 
         membership_id=event.membership_id,
         user_id=event.user_id,
         role=event.role,
+        person_id=event.person_id,
         is_active=event.is_active,
         version=version,
     )

@@ -1,5 +1,7 @@
 """People and classes, as their owners tell of them."""
 
+from typing import Final
+
 from services.communication.roster import actions, queries
 from shared.contracts.academic import (
     AttendanceDayChanged,
@@ -13,6 +15,8 @@ from shared.contracts.auth import MembershipChanged
 from shared.contracts.envelope import Envelope
 from shared.database import Tx
 from shared.identity import Role
+
+STAFF: Final = frozenset({Role.SCHOOL_ADMIN, Role.TEACHER})
 
 
 async def student_changed(tx: Tx, event: StudentChanged, envelope: Envelope) -> None:
@@ -41,8 +45,8 @@ async def class_changed(tx: Tx, event: ClassChanged, envelope: Envelope) -> None
 
 
 async def membership_changed(tx: Tx, event: MembershipChanged, envelope: Envelope) -> None:
-    """Of those who run a school there is no other record; everybody else is a person. The platform has no school."""
-    if envelope.schoolid is not None and event.role == Role.SCHOOL_ADMIN:
+    """Of those who run a school there is no other record, and some of them teach. The platform has no school."""
+    if envelope.schoolid is not None and event.role in STAFF:
         await queries.save_membership(tx, school_id=envelope.schoolid, event=event, version=envelope.version)
 
 

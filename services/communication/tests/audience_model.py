@@ -19,6 +19,8 @@ class Model:
         self.students: list[UUID] = []
         self.grades: dict[UUID, str] = {}
         self.teachers: list[UUID] = []
+        self.heads: dict[UUID, UUID | None] = {}
+        """Who runs the school; with the teacher that they are besides, if any."""
         self.guardians: list[UUID] = []
         self.children: defaultdict[UUID, set[UUID]] = defaultdict(set)
         self.absent: set[UUID] = set()
@@ -34,6 +36,10 @@ class Model:
                 await school.attendance(self.students[-1], dice.choice(["absent", "excused"]))
                 self.absent.add(self.students[-1])
         self.teachers = [await school.teacher() for _ in range(3)]
+        self.heads = {await school.admin(): teacher for teacher in (None, self.teachers[0])}
+        for user_id, teacher in self.heads.items():
+            if teacher:
+                await school.teaches(user_id, teacher)
         for _ in range(7):
             seen, unseen = dice.sample(self.students, 2), dice.choice(self.students)
             guardian = await school.guardian(*seen)
@@ -57,10 +63,11 @@ class Model:
         if of_teacher is None:
             kinds += [
                 {"kind": "school"},
-                {"kind": "role", "role": dice.choice(["guardian", "student", "teacher"])},
+                {"kind": "role", "role": dice.choice(["guardian", "student", "teacher", "staff"])},
                 {"kind": "grade", "grade": dice.choice(["1", "2"]), "who": of_students},
                 {"kind": "absent_today", "who": of_students},
                 person(dice.choice(self.guardians)),
+                person(dice.choice(list(self.heads))),
             ]
         return dice.choice(kinds)
 
@@ -83,12 +90,18 @@ class Model:
                 if named or is_person:
                     found.setdefault(guardian, set()).update(named or set(), is_person or set())
             found |= {each: set() for each in teachers}
-        return {each: children for each, children in found.items() if each not in exclude}
+        found = {each: children for each, children in found.items() if each not in exclude}
+        heads = {each for rule in include for each in self.heads if self.names_head(rule, each)} - set(exclude)
+        return found | {each: set() for each in heads if self.heads[each] not in found}
+
+    @staticmethod
+    def names_head(rule: dict[str, Any], user_id: UUID) -> bool:
+        return rule["kind"] == "school" or rule.get("role") == "staff" or rule.get("person_id") == str(user_id)
 
     def reachable(self, *, of_teacher: UUID | None) -> list[UUID]:
         """Those whom the author may name."""
         if of_teacher is None:
-            return [*self.students, *self.guardians, *self.teachers]
+            return [*self.students, *self.guardians, *self.teachers, *self.heads]
         own = [each for each, (_, teachers) in self.classes.items() if of_teacher in teachers]
         students = self.students_of(own)
         return [*students, *(each for each in self.guardians if self.children[each] & set(students))]
@@ -99,7 +112,7 @@ class Model:
             case "school":
                 return set(self.students), ["student", "guardian"], set(self.teachers)
             case "role":
-                teachers = set(self.teachers) if rule["role"] == "teacher" else set[UUID]()
+                teachers = set(self.teachers) if rule["role"] in {"teacher", "staff"} else set[UUID]()
                 return set(self.students), [rule["role"]], teachers
             case "grade":
                 return {each for each, grade in self.grades.items() if grade == rule["grade"]}, who, set()

@@ -154,6 +154,19 @@ class School:
         await self.hear(event, version=version)
         return user_id
 
+    async def teaches(self, user_id: UUID, teacher_id: UUID, *, is_active: bool = True, **how: Any) -> UUID:
+        """The login of a teacher; its membership."""
+        membership_id: UUID = how.pop("membership_id", None) or new_id()
+        event = MembershipChanged(
+            membership_id=membership_id,
+            user_id=user_id,
+            role=Role.TEACHER,
+            person_id=teacher_id,
+            is_active=is_active,
+        )
+        await self.hear(event, **how)
+        return membership_id
+
     async def attendance(self, student_id: UUID, status: Any, *, day: date | None = None, version: int = 1) -> None:
         event = AttendanceDayChanged(
             student_id=student_id,

@@ -135,6 +135,22 @@ async def test_single_persons_of_every_kind(board: Board) -> None:
     assert found == {ada: set(), teacher: set(), office: set(), anne: {ada}}
 
 
+async def test_who_runs_the_school_and_teaches_is_told_once(board: Board) -> None:
+    school = board.school
+    head, teacher = await school.admin(), await school.teacher()
+    membership_id = await school.teaches(head, teacher)
+    office, colleague = await school.admin(), await school.teacher()
+    await school.teaches(new_id(), colleague)
+
+    assert await reached(board, STAFF) == {teacher: set(), office: set(), colleague: set()}
+    assert await reached(board, EVERYBODY) == {teacher: set(), office: set(), colleague: set()}
+    assert await reached(board, person(head), person(teacher)) == {teacher: set()}
+    assert await reached(board, person(head)) == {head: set()}
+    assert await reached(board, STAFF, exclude=[teacher]) == {head: set(), office: set(), colleague: set()}
+    await school.teaches(head, teacher, membership_id=membership_id, is_active=False, version=2)
+    assert await reached(board, STAFF) == {head: set(), teacher: set(), office: set(), colleague: set()}
+
+
 async def test_who_is_excluded_is_left_out_with_all_that_comes_through_them(board: Board) -> None:
     school = board.school
     ada, byron = await school.student(), await school.student()
