@@ -164,6 +164,7 @@ CREATE TABLE school.today_attendance_day (
     status text NOT NULL,
     version bigint NOT NULL,
     touched_at timestamp with time zone NOT NULL,
+    is_unexplained_absence boolean,
     CONSTRAINT today_attendance_day_status_check CHECK ((status = ANY (ARRAY['present'::text, 'late'::text, 'absent'::text, 'excused'::text, 'unmarked'::text])))
 );
 

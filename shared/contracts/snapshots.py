@@ -34,6 +34,8 @@ class AttendanceDayKept(msgspec.Struct, frozen=True, kw_only=True, tag="attendan
     student_id: UUID
     day: date
     status: Literal["present", "late", "absent", "excused", "unmarked"]
+    is_unexplained_absence: bool | None = None
+    """None from an owner that does not say it yet."""
 
 
 class AbsenceReportKept(msgspec.Struct, frozen=True, kw_only=True, tag="absence_report", tag_field="type"):

@@ -103,7 +103,8 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
 
 # Version 0 is a day that was only ever locked. One look into the key for each student.
 ATTENDANCE_DAYS = """
-SELECT student.id AS student_id, attendance_day.day, attendance_day.status, attendance_day.version
+SELECT student.id AS student_id, attendance_day.day, attendance_day.status, attendance_day.is_unexplained_absence,
+       attendance_day.version
 FROM student
 JOIN attendance_day
     ON attendance_day.school_id = student.school_id AND attendance_day.student_id = student.id
@@ -120,6 +121,7 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     day: date
     status: Literal["present", "late", "absent", "excused", "unmarked"]
+    is_unexplained_absence: bool
     version: int
 
 

@@ -87,10 +87,15 @@ SET guardian_id = excluded.guardian_id, student_id = excluded.student_id, may_se
 
 SAVE_ATTENDANCE_DAY = (
     """
-INSERT INTO today_attendance_day AS kept (school_id, day, student_id, status, version, touched_at)
-VALUES (%(school_id)s, %(day)s, %(student_id)s, %(status)s, %(version)s, clock_timestamp())
+INSERT INTO today_attendance_day AS kept (
+    school_id, day, student_id, status, is_unexplained_absence, version, touched_at
+)
+VALUES (
+    %(school_id)s, %(day)s, %(student_id)s, %(status)s, %(is_unexplained_absence)s, %(version)s, clock_timestamp()
+)
 ON CONFLICT (school_id, day, student_id) DO UPDATE
-SET status = excluded.status, version = excluded.version, touched_at = excluded.touched_at
+SET status = excluded.status, is_unexplained_absence = excluded.is_unexplained_absence, version = excluded.version,
+    touched_at = excluded.touched_at
 """
     + IF_NEWS
 )

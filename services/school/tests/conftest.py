@@ -5,7 +5,7 @@ import pytest
 
 from services.school.app import create_app
 from services.school.settings import Settings
-from services.school.tests.days import SchoolDay
+from services.school.tests.days import SchoolDay, Taught
 from services.school.tests.factories import House, School
 from services.school.worker import create_worker
 from shared.database import Database
@@ -17,7 +17,8 @@ from shared.worker import Worker
 
 @pytest.fixture
 def settings(stack: Stack) -> Settings:
-    return stack.settings(Settings, "school", default_time_zone="America/New_York")
+    """Not tight: a busy machine must not look like a Redis that is away."""
+    return stack.settings(Settings, "school", default_time_zone="America/New_York", cache_timeout_s=2.0)
 
 
 @pytest.fixture
@@ -51,3 +52,8 @@ async def worker(settings: Settings, database: Database) -> AsyncGenerator[Worke
 @pytest.fixture
 def day(school: School, worker: Worker) -> SchoolDay:
     return SchoolDay(school, worker)
+
+
+@pytest.fixture
+async def taught(day: SchoolDay) -> Taught:
+    return await Taught().told(day)

@@ -90,12 +90,12 @@ def saved(day: date, lesson_id: UUID, **counts: int) -> RegisterSaved:
     return RegisterSaved(lesson_id=lesson_id, day=day, saved_at=clock.now(), **marks)
 
 
-def marked(day: date, student_id: UUID, status: Any) -> AttendanceDayChanged:
+def marked(day: date, student_id: UUID, status: Any, *, is_unexplained_absence: bool = False) -> AttendanceDayChanged:
     return AttendanceDayChanged(
         student_id=student_id,
         day=day,
         status=status,
-        is_unexplained_absence=False,
+        is_unexplained_absence=is_unexplained_absence,
         lessons=[],
         changed_at=clock.now(),
         changed_by=new_id(),
@@ -195,3 +195,21 @@ class SchoolDay:
 
 def local(moment: str) -> datetime:
     return datetime.fromisoformat(moment)
+
+
+class Taught:
+    """A class of two with its teacher, and Ada's mother."""
+
+    def __init__(self) -> None:
+        self.class_id, self.ada, self.ben, self.tess, self.anne = (new_id() for _ in range(5))
+
+    async def told(self, day: SchoolDay) -> "Taught":
+        members = [member(self.ada), member(self.ben), member(self.tess, "teacher")]
+        await day.hear(
+            student(self.ada),
+            student(self.ben, "Ben"),
+            teacher(self.tess),
+            a_class(self.class_id, *members),
+            link(self.anne, self.ada),
+        )
+        return self

@@ -9,6 +9,7 @@ import pytest
 from services.school.tests.days import (
     TIME_ZONE,
     SchoolDay,
+    Taught,
     a_class,
     lesson,
     link,
@@ -35,29 +36,6 @@ NOTHING = {
     "pending": {"leave": 0, "absences": 0},
 }
 ROLES = (Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT)
-
-
-class Taught:
-    """A class of two with its teacher, and Ada's mother."""
-
-    def __init__(self) -> None:
-        self.class_id, self.ada, self.ben, self.tess, self.anne = (new_id() for _ in range(5))
-
-    async def told(self, day: SchoolDay) -> "Taught":
-        members = [member(self.ada), member(self.ben), member(self.tess, "teacher")]
-        await day.hear(
-            student(self.ada),
-            student(self.ben, "Ben"),
-            teacher(self.tess),
-            a_class(self.class_id, *members),
-            link(self.anne, self.ada),
-        )
-        return self
-
-
-@pytest.fixture
-async def taught(day: SchoolDay) -> Taught:
-    return await Taught().told(day)
 
 
 async def test_a_school_of_which_nothing_was_told_has_a_day_of_zeros(day: SchoolDay) -> None:
@@ -157,6 +135,33 @@ async def test_a_student_with_nobody_to_write_to_is_among_them(day: SchoolDay, t
 
     assert unreached["guardians"] == 0
     assert [(each["given_name"], each["guardians"]) for each in unreached["students"]] == [("Ben", 0)]
+
+
+async def test_who_was_found_later_was_reached(day: SchoolDay, taught: Taught) -> None:
+    await day.hear(mail(day.today, taught.ben, None, "unreachable"), mail(day.today, taught.ben, taught.anne, "failed"))
+    assert [each["guardians"] for each in (await day.office())["unreached"]["students"]] == [1]
+
+    await day.hear(mail(day.today, taught.ben, new_id(), "sent"))
+    assert [each["guardians"] for each in (await day.office())["unreached"]["students"]] == [1]
+
+    await day.hear(mail(day.today, taught.ben, taught.anne, "sent"))
+    assert (await day.office())["unreached"] == NOTHING["unreached"]
+
+
+@pytest.mark.parametrize("status", ["present", "excused", "absent", "unmarked"])
+async def test_whose_absence_is_explained_by_now_needs_no_mail(day: SchoolDay, taught: Taught, status: str) -> None:
+    await day.hear(
+        marked(day.today, taught.ada, "absent", is_unexplained_absence=True),
+        mail(day.today, taught.ada, taught.anne, "failed"),
+        mail(day.today, taught.ada, None, "unreachable"),
+    )
+    assert (await day.office())["unreached"]["guardians"] == 1
+
+    await day.hear(marked(day.today, taught.ada, status), version=2)
+    assert (await day.office())["unreached"] == NOTHING["unreached"]
+
+    await day.hear(marked(day.today, taught.ada, "absent", is_unexplained_absence=True), version=3)
+    assert (await day.office())["unreached"]["guardians"] == 1
 
 
 async def test_the_office_sees_what_waits_for_it(day: SchoolDay, taught: Taught) -> None:

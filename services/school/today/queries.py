@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -111,13 +111,10 @@ async def lessons(reader: Reader, *, school_id: UUID, day: date) -> list[Lessons
     return await reader.all(LessonsAt, LESSONS, school_id=school_id, day=day)
 
 
-# Whoever got another mail about the same child and day was reached. Uses the key of today_delivery.
-UNREACHED_STUDENTS = """
-SELECT delivery.student_id, coalesce(student.given_name, '') AS given_name,
-       coalesce(student.family_name, '') AS family_name, count(DISTINCT delivery.recipient_id) AS guardians
-FROM today_delivery AS delivery
-LEFT JOIN today_student AS student
-    ON student.school_id = delivery.school_id AND student.student_id = delivery.student_id
+# Whoever got another mail about the same child and day was reached; where there was nobody to write to, anybody who got
+# one since will do. Who is excused or was there after all needs no mail; a day of which nothing is known may still.
+# Uses the keys of today_delivery and today_attendance_day.
+NOT_REACHED: LiteralString = """
 WHERE delivery.school_id = %(school_id)s
 AND delivery.day = %(day)s
 AND delivery.state IN ('failed', 'unreachable')
@@ -127,35 +124,47 @@ AND NOT EXISTS (
     WHERE other.school_id = delivery.school_id
     AND other.day = delivery.day
     AND other.student_id = delivery.student_id
-    AND other.recipient_id = delivery.recipient_id
+    AND (other.recipient_id = delivery.recipient_id OR delivery.recipient_id IS NULL)
     AND other.state = 'sent'
 )
+AND NOT EXISTS (
+    SELECT 1
+    FROM today_attendance_day AS marked
+    WHERE marked.school_id = delivery.school_id
+    AND marked.day = delivery.day
+    AND marked.student_id = delivery.student_id
+    AND NOT marked.is_unexplained_absence
+)
+"""
+
+UNREACHED_STUDENTS = (
+    """
+SELECT delivery.student_id, coalesce(student.given_name, '') AS given_name,
+       coalesce(student.family_name, '') AS family_name, count(DISTINCT delivery.recipient_id) AS guardians
+FROM today_delivery AS delivery
+LEFT JOIN today_student AS student
+    ON student.school_id = delivery.school_id AND student.student_id = delivery.student_id
+"""
+    + NOT_REACHED
+    + """
 GROUP BY delivery.student_id, student.given_name, student.family_name
 ORDER BY student.family_name, student.given_name, delivery.student_id
 LIMIT 200
 """
+)
 
 
 async def unreached_students(reader: Reader, *, school_id: UUID, day: date) -> list[UnreachedStudent]:
     return await reader.all(UnreachedStudent, UNREACHED_STUDENTS, school_id=school_id, day=day)
 
 
-UNREACHED_GUARDIANS = """
+UNREACHED_GUARDIANS = (
+    """
 SELECT count(DISTINCT delivery.recipient_id)
 FROM today_delivery AS delivery
-WHERE delivery.school_id = %(school_id)s
-AND delivery.day = %(day)s
-AND delivery.state IN ('failed', 'unreachable')
-AND NOT EXISTS (
-    SELECT 1
-    FROM today_delivery AS other
-    WHERE other.school_id = delivery.school_id
-    AND other.day = delivery.day
-    AND other.student_id = delivery.student_id
-    AND other.recipient_id = delivery.recipient_id
-    AND other.state = 'sent'
-)
 """
+    + NOT_REACHED
+)
 
 
 async def unreached_guardians(reader: Reader, *, school_id: UUID, day: date) -> int:
