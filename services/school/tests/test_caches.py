@@ -12,6 +12,7 @@ import pytest
 from services.school import caches
 from services.school.app import create_app
 from services.school.settings import Settings
+from services.school.tests.days import SchoolDay, Taught, lesson, mail, marked, plan, report, saved
 from services.school.tests.factories import House, School, roster
 from shared.cache import REQUESTS
 from shared.identity import Role
@@ -34,12 +35,6 @@ WRITES = {
     "/calendar-days": ("PUT", "/calendar-days/2026-11-26", {"kind": "holiday", "title": "Thanksgiving"}),
     "/rooms": ("POST", "/rooms", {"name": "Gym"}),
 }
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Not tight: a busy machine must not look like a Redis that is away."""
-    return msgspec.structs.replace(settings, cache_timeout_s=2.0)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -88,6 +83,62 @@ async def test_a_kind_names_every_table_that_it_is_read_from(school: School, pat
 
     assert [tables - kind.tables for kind, tables in found] == [frozenset()]
     assert all(tables for _, tables in found)
+
+
+# A day is each role's own; how much staff have to read is asked anew each time (ADR 0506).
+
+
+@pytest.fixture
+async def full_day(day: SchoolDay, taught: Taught) -> SchoolDay:
+    """Something of everything, so that no part of a day is left out for want of it."""
+    meets = lesson(taught.class_id, taught.tess)
+    await day.hear(
+        plan(day.today, meets, lesson(taught.class_id, taught.tess, begins_in=60)),
+        saved(day.today, meets.lesson_id, present=1, absent=1),
+        marked(day.today, taught.ada, "absent", is_unexplained_absence=True),
+        mail(day.today, taught.ada, taught.anne, "failed"),
+        report(taught.ada, day.today, day.today),
+    )
+    return day
+
+
+DAYS = {Role.SCHOOL_ADMIN: None, Role.TEACHER: "tess", Role.GUARDIAN: "anne", Role.STUDENT: "ada"}
+NAMED_IN_A_STATEMENT = frozenset({"expected"})
+"""By WITH: no tables."""
+READ_EACH_TIME = {Role.SCHOOL_ADMIN: 1, Role.TEACHER: 1, Role.GUARDIAN: 0, Role.STUDENT: 0}
+
+
+async def asked(day: SchoolDay, taught: Taught, role: str) -> httpx.Response:
+    whose = DAYS[role]
+    return await day.asked(role, getattr(taught, whose) if whose else None)
+
+
+@pytest.mark.parametrize("role", DAYS)
+async def test_a_day_that_was_read_once_is_answered_without_the_database(
+    full_day: SchoolDay, taught: Taught, role: str
+) -> None:
+    first = await asked(full_day, taught, role)
+
+    with statements() as seen:
+        second = await asked(full_day, taught, role)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.content == first.content
+    assert len([sql for sql in seen if "today_message" in sql]) == READ_EACH_TIME[role]
+    assert [sql for sql in seen if "today_" in sql and "today_message" not in sql] == []
+    assert not any("FROM school\n" in sql for sql in seen)
+
+
+@pytest.mark.parametrize("role", DAYS)
+async def test_a_day_names_every_table_that_it_is_read_from(full_day: SchoolDay, taught: Taught, role: str) -> None:
+    with readings() as found:
+        answer = await asked(full_day, taught, role)
+
+    assert answer.status_code == 200, answer.text
+    ((kind, tables),) = found
+    assert kind == caches.TODAY
+    assert tables - kind.tables - NAMED_IN_A_STATEMENT == frozenset()
+    assert {"school", "calendar_day", "today_lesson"} <= tables
 
 
 async def test_another_school_never_gets_it(house: House, school: School) -> None:
