@@ -69,7 +69,7 @@ async def written(
     if not items:
         return None
     school = await roster.school_settings(tx, school_id)
-    names = await roster.student_names(tx, school_id, [child for each in items for child in each.student_ids])
+    names = await roster.student_names(tx, school_id, [child for each in items for child in each.in_sight])
     return rules.digest_text(items, names, school_name=school.name, time_zone=wishes.time_zone, public_url=public_url)
 
 

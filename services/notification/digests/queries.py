@@ -88,8 +88,8 @@ async def add_items(tx: Tx, school_id: UUID, items: Sequence[NewItem]) -> None:
 # What is still true and may still be seen; of an absence that was corrected before its digest went out, nothing, and of
 # an announcement the last edition that its reader was told.
 ITEMS: LiteralString = """
-SELECT notification.notification_id, notification.category, notification.student_ids, notification.title,
-       notification.body, notification.deep_link, notification.created_at
+SELECT notification.notification_id, notification.category, notification.student_ids, sight.in_sight,
+       notification.title, notification.body, notification.deep_link, notification.created_at
 FROM digest
 JOIN digest_item AS item
   ON item.school_id = digest.school_id
@@ -98,6 +98,23 @@ JOIN digest_item AS item
 JOIN notification
   ON notification.school_id = item.school_id
  AND notification.notification_id = item.notification_id
+CROSS JOIN LATERAL (
+    SELECT ARRAY(
+        SELECT DISTINCT link.student_id
+        FROM guardian_link AS link
+        LEFT JOIN school ON school.school_id = link.school_id
+        CROSS JOIN LATERAL (
+            SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
+        ) AS calendar
+        WHERE link.school_id = notification.school_id
+          AND link.student_id = ANY(notification.student_ids)
+          AND link.guardian_id = notification.recipient_person_id
+          AND link.is_active
+          AND link.may_see
+          AND coalesce(link.starts_on <= calendar.today, true)
+          AND coalesce(link.ends_on >= calendar.today, true)
+    ) AS in_sight
+) AS sight
 WHERE digest.school_id = %(school_id)s
   AND digest.delivery_id = %(delivery_id)s
   AND notification.withdrawn_at IS NULL
@@ -110,20 +127,7 @@ WHERE digest.school_id = %(school_id)s
         AND later.category = notification.category
         AND later.edition > coalesce(notification.edition, 0)
   )
-  AND (cardinality(notification.student_ids) = 0 OR EXISTS (
-      SELECT FROM guardian_link AS link
-      LEFT JOIN school ON school.school_id = link.school_id
-      CROSS JOIN LATERAL (
-          SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
-      ) AS calendar
-      WHERE link.school_id = notification.school_id
-        AND link.student_id = ANY(notification.student_ids)
-        AND link.guardian_id = notification.recipient_person_id
-        AND link.is_active
-        AND link.may_see
-        AND coalesce(link.starts_on <= calendar.today, true)
-        AND coalesce(link.ends_on >= calendar.today, true)
-  ))
+  AND (cardinality(notification.student_ids) = 0 OR cardinality(sight.in_sight) > 0)
   AND NOT EXISTS (
       SELECT FROM notification AS correction
       WHERE correction.school_id = notification.school_id

@@ -28,4 +28,4 @@ def digest_text(
 
 
 def _heading(item: Item, names: Mapping[UUID, str], school_name: str) -> str:
-    return listed(sorted(names.get(each, UNKNOWN_NAME) for each in item.student_ids)) or school_name
+    return listed(sorted(names.get(each, UNKNOWN_NAME) for each in item.in_sight)) or school_name

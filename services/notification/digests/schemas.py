@@ -39,6 +39,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     notification_id: UUID
     category: Category
     student_ids: list[UUID]
+    in_sight: list[UUID]
+    """Those of these children whom the reader may still see: only they are named."""
     title: str
     body: str
     deep_link: str

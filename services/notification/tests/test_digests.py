@@ -16,7 +16,7 @@ from services.notification.digests import queries as digest_queries
 from services.notification.digests.schemas import Item, NewDigest
 from services.notification.preferences.schemas import Choice, QuietHours
 from services.notification.settings import Settings
-from services.notification.tests.factories import School, announcement, days_ago, guardian, somebody
+from services.notification.tests.factories import School, a_school, announcement, days_ago, guardian, somebody
 from services.notification.tests.mail_server import MailServer
 from services.notification.tests.wishes import EVERY_DAY, NIGHT, Clock, daily, insist, wish
 from services.notification.worker import create_worker
@@ -354,6 +354,43 @@ async def test_what_is_no_longer_true_when_a_digest_goes_out_is_not_in_it(
     assert not {each for each in ("Ada", "Withdrawn", "Out of sight") if each in body}
 
 
+async def test_a_child_that_is_out_of_sight_is_not_named(school: School, mail_server: MailServer, at: Clock) -> None:
+    ada, ben, cleo = [await school.student(name) for name in ("Ada", "Ben", "Cleo")]
+    mother = await a_parent(school, ada, ben, cleo)
+    await school.announce(guardian(mother, ada, ben, cleo))
+    await school.link(mother, ben, ends_on=at.now().date() - timedelta(days=1))
+
+    at.to("2026-06-10T17:00")
+    await send(school)
+
+    (mail,) = mail_server.mails
+    assert "== Ada and Cleo ==" in mail.get_content()
+    assert "Ben" not in mail.get_content()
+
+
+async def test_who_has_children_at_two_schools_gets_a_digest_of_each(
+    school: School,
+    worker: Worker,
+    settings: Settings,
+    database: Database,
+    announcer: Any,
+    mail_server: MailServer,
+    at: Clock,
+) -> None:
+    other = await a_school(worker, settings, database, announcer)
+    for each, name in ((school, "Ada"), (other, "Ben")):
+        child = await each.student(name)
+        mother = await each.guardian(child, email="anne@home.test")
+        await wish(each, mother, *daily())
+        await each.announce(guardian(mother, child))
+
+    at.to("2026-06-10T17:00")
+    await send(school)
+
+    assert [mail["To"].addresses[0].addr_spec for mail in mail_server.mails] == ["anne@home.test"] * 2
+    assert sorted(mail.get_content().splitlines()[0] for mail in mail_server.mails) == ["== Ada ==", "== Ben =="]
+
+
 async def test_a_correction_of_what_an_earlier_digest_told_is_told(
     school: School, mail_server: MailServer, at: Clock
 ) -> None:
@@ -632,6 +669,7 @@ def test_a_digest_is_by_child_and_time_with_the_school_last() -> None:
             notification_id=UUID(int=minutes),
             category="announcement",
             student_ids=list(children),
+            in_sight=list(children),
             title=title,
             body="Body",
             deep_link="/there",
