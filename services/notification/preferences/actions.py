@@ -61,7 +61,8 @@ async def save_preferences(database: Database, caller: Caller, wanted: Preferenc
     """Replace what the caller has chosen. Raises NotFound, UnreadablePreferences or MandatoryNotice."""
     school_id, recipient_id = caller.school, caller.recipient_id
     async with database.transaction(school_id=school_id) as tx:
-        rules.require_possible(wanted, await queries.policy(tx, school_id), await children_of(tx, caller))
+        saved = (await queries.choices(tx, school_id, [recipient_id])).get(recipient_id)
+        rules.require_possible(wanted, await queries.policy(tx, school_id), await children_of(tx, caller), saved)
         await queries.save_mail_hours(tx, school_id, recipient_id, wanted)
         await queries.replace_choices(tx, school_id, recipient_id, wanted.choices)
         await _look_again(tx, school_id, recipient_id)

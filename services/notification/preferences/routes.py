@@ -28,7 +28,7 @@ async def show_preferences(database: NamedDependency[Database], caller: NamedDep
 @put(
     "/",
     operation_id="save_preferences",
-    summary="Replace what the caller has chosen; less than the school insists on is refused.",
+    summary="Replace what the caller has chosen; less than the school insists on is refused, where it is new.",
     opt={**OWN, "problems": (NotFound, MandatoryNotice, UnreadablePreferences)},
 )
 async def save_preferences(

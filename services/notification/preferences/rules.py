@@ -114,9 +114,11 @@ def effective_choices(wishes: Wishes, role: str, children: Sequence[UUID]) -> li
     ]
 
 
-def require_possible(request: PreferencesRequest, policy: Policy, children: Collection[UUID]) -> None:
+def require_possible(
+    request: PreferencesRequest, policy: Policy, children: Collection[UUID], saved: Choices | None = None
+) -> None:
     """Raises NotFound for a child that is not the caller's, UnreadablePreferences with every fault, MandatoryNotice for
-    less than the school insists on.
+    less than the school insists on. What is saved from before it insisted, and does not count, may stand.
     """
     if any(each.student_id is not None and each.student_id not in children for each in request.choices):
         raise NotFound
@@ -127,10 +129,14 @@ def require_possible(request: PreferencesRequest, policy: Policy, children: Coll
         FieldError(f"/choices/{number}/frequency", f"The school insists on `{needed}` at least.")
         for number, each in enumerate(request.choices)
         for needed in [least(policy, each.group, each.channel)]
-        if OFTEN[each.frequency] < OFTEN[needed]
+        if OFTEN[each.frequency] < OFTEN[needed] and not _stands(each, saved or {})
     ]
     if muted:
         raise MandatoryNotice("Nothing was saved.", errors=muted)
+
+
+def _stands(choice: Choice, saved: Choices) -> bool:
+    return saved.get((choice.student_id or EVERY_CHILD, choice.group, choice.channel)) == choice.frequency
 
 
 def _faults(request: PreferencesRequest) -> list[FieldError]:

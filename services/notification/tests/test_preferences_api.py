@@ -337,6 +337,26 @@ async def test_what_becomes_mandatory_wins_over_what_was_chosen_before(
     assert len(mail_server.mails) == 1
 
 
+async def test_what_is_shown_can_be_saved_as_it_is_and_nothing_less(
+    school: School, sign_in: Any, office: Person
+) -> None:
+    tess = sign_in(await school.teacher(), role="teacher")
+    await tess.choose(choice("never"), choice("daily_digest", group="registers"), digest_hour=6)
+    await office.put(POLICY, DEFAULT | {"at_once": ["announcements", "registers"]})
+    found = {name: each for name, each in (await tess.get()).items() if name in NONE}
+
+    again = await tess.put(OWN, found)
+    less = await tess.put(OWN, {"choices": [choice("never"), choice("never", group="registers")]})
+
+    assert (again.status_code, less.status_code) == (200, 422)
+    assert {name: again.json()[name] for name in NONE} == found
+    assert [each["pointer"] for each in less.json()["errors"]] == ["/choices/1/frequency"]
+    assert frequency(await tess.get(), "announcements", "email") == ("at_once", True)
+
+    await tess.choose()
+    assert (await tess.put(OWN, found)).status_code == 422, "what is given up cannot be taken back"
+
+
 # -- What is told follows.
 
 
