@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from gateway.tests.upstreams import Service, gateway
 from shared.identity import Caller, Role
 from shared.ids import new_id
 from shared.redis_pipe import RedisPipe
+from shared.testing.faults import wire_to
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 
@@ -196,22 +198,48 @@ async def test_without_redis_each_gateway_limits_its_part(settings_of: SettingsO
     assert {each.status_code for each in answers} == {200, 429}
 
 
-async def test_a_frozen_redis_holds_nobody_up_for_long(settings_of: SettingsOf, tokens: Tokens) -> None:
+@asynccontextmanager
+async def frozen_redis(_: Stack) -> AsyncGenerator[int]:
+    """The port of one that takes every question, and answers none."""
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    frozen = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    port = frozen.sockets[0].getsockname()[1]
-    settings = settings_of(redis_url=f"redis://127.0.0.1:{port}/0", anonymous_requests=1000)
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
 
-    async with client_of(settings, tokens) as client:
-        first = await client.get(PATH)
-        began = time.monotonic()
-        answers = [await client.get(PATH) for _ in range(20)]
-        seconds = time.monotonic() - began
-        ready = await client.get("/health/ready")
-    frozen.close()
+
+@asynccontextmanager
+async def slow_redis(stack: Stack) -> AsyncGenerator[int]:
+    """The port of one that answers half a second late."""
+    async with wire_to(urlsplit(stack.redis_url).port or 0) as wire:
+        wire.delay_s = 0.5
+        yield wire.port
+
+
+@asynccontextmanager
+async def dead_redis(_: Stack) -> AsyncGenerator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("fault", [frozen_redis, slow_redis, dead_redis], ids=lambda each: each.__name__)
+async def test_a_redis_that_is_away_holds_nobody_up_for_long(
+    stack: Stack,
+    settings_of: SettingsOf,
+    tokens: Tokens,
+    fault: Callable[[Stack], AbstractAsyncContextManager[int]],
+) -> None:
+    headers = tokens.headers(Role.TEACHER)
+    async with fault(stack) as port:
+        settings = settings_of(redis_url=f"redis://127.0.0.1:{port}/0", anonymous_requests=1000)
+        async with client_of(settings, tokens) as client:
+            first = await client.get(PATH, headers=headers)
+            began = time.monotonic()
+            answers = [await client.get(PATH, headers=each) for each in (headers, {}) * 10]
+            seconds = time.monotonic() - began
+            ready = await client.get("/health/ready")
 
     assert {each.status_code for each in [first, *answers]} == {200}
     assert seconds < 1.0
