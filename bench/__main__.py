@@ -1,7 +1,7 @@
 """`make bench`: play the morning rush, compare with others, print the requirement table, keep the figures as JSON.
 
-`python -m bench [--users 1000] [--at-once 300] [--output FILE] [--without-peers]`. Everything runs on this machine:
-the figures are those of a house and its visitors on the same cores, and only ratios travel to other machines.
+`python -m bench --help` tells how to play a smaller one. Everything runs on this machine: the figures are those of a
+house and its visitors on the same cores, and only ratios travel to other machines.
 """
 
 import argparse
@@ -12,20 +12,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bench import peers
+from bench.calls import FILE_OPERATIONS, SIGN_INS
 from bench.house import PASSWORD, Bench, User, new_stack
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
-from bench.rush import PAST_THE_API, Rush
-from bench.table import SLOW_ON_PURPOSE, Failure, Part, Result, rows_of, text_of
+from bench.rush import Rush
+from bench.table import Failure, Part, Result, rows_of, text_of
 from tools.embedded.processes import PartFailed
 from tools.stack import ROOT, Stack
+
+SUSTAINED_S: Final = 60.0
+LATEST_ALERT_S: Final = 60.0
+"""After the rush; later than required is as bad as never."""
 
 
 def main() -> int:
@@ -33,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Play the morning rush and measure it.")
     parser.add_argument("--users", type=int, default=1000, help="how many of the thousand take part")
     parser.add_argument("--at-once", type=int, default=300)
+    parser.add_argument("--hold", type=float, default=60, help="seconds for which the first wave is kept up")
     parser.add_argument("--turns", type=int, default=3, help="of each contender, in the comparison with others")
     parser.add_argument("--seconds", type=int, default=5, help="of each turn")
     parser.add_argument("--without-peers", action="store_true", help="leave out nginx and Node")
@@ -54,47 +61,51 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace) -> Result:
+    commit, is_dirty = _git("rev-parse", "HEAD") or "unknown", bool(_git("status", "--porcelain"))
     with tempfile.TemporaryDirectory(prefix="homeroom-bench-") as folder:
         directory = Path(folder)
         # A root's nginx reads its answers as nobody.
         directory.chmod(0o711)
         with new_stack(directory / "house", say) as stack:
             bench = Bench(stack, say)
-            users = bench.fill()[: options.users]
+            users = bench.fill(options.users)
             say(f"The rush begins: {len(users)} people, {options.at_once} at once")
-            result = asyncio.run(rush(stack, users, at_once=options.at_once))
+            result = asyncio.run(rush(stack, users, at_once=options.at_once, hold_s=options.hold))
             if not options.without_peers:
                 result = compare(result, bench, directory, users, options)
-    return msgspec.structs.replace(result, rows=rows_of(result))
+    return msgspec.structs.replace(result, commit=commit, is_dirty=is_dirty, rows=rows_of(result))
 
 
-async def rush(stack: Stack, users: list[User], *, at_once: int) -> Result:
-    watch = DatabaseWatch(stack)
+async def rush(stack: Stack, users: list[User], *, at_once: int, hold_s: float) -> Result:
+    watch = DatabaseWatch(stack.admin_url)
     watch.reset()
     began_at, before = datetime.now(UTC), usage(stack)
-    playing = Rush(stack.url(), stack.addresses.object_store_url, users, at_once=at_once)
+    playing = Rush(stack.url(), stack.addresses.object_store_url, users, at_once=at_once, hold_s=hold_s)
     async with watch.watching():
         seconds = await playing.play()
     after, queries = usage(stack), watch.queries(seconds=seconds)
-    await asyncio.sleep(5)  # the last alerts are on their way
+    alerts = await watch.alerts(expected=len(playing.absent), timeout_s=LATEST_ALERT_S)
     calls = playing.times.percentiles()
-    requests = sum(each.count for name, each in calls.items() if name not in PAST_THE_API)
+    requests = sum(each.count for name, each in calls.items() if name not in FILE_OPERATIONS)
+    failures = playing.failures + Counter({watch.fault: 1} if watch.fault else {})
     return Result(
         began_at=began_at.isoformat(timespec="seconds"),
-        commit=_commit(),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        users=len(users),
-        at_once=min(at_once, len(users)),
+        users=len({user.address for user in playing.signed_in}),
+        schools=len({user.school for user in playing.signed_in}),
+        at_once=playing.crowd.peak,
+        sustained=playing.crowd.sustained(SUSTAINED_S),
         seconds=seconds,
         requests_per_minute=requests * 60 / seconds,
-        session_seconds=playing.busy_s / max(len(users), 1),
+        session_seconds=playing.busy_s / max(len(playing.signed_in), 1),
         calls=calls,
-        answers=playing.times.of_all(but=(*SLOW_ON_PURPOSE, *PAST_THE_API)),
+        answers=playing.times.of_all(but=(*SIGN_INS, *FILE_OPERATIONS)),
         queries=queries,
         connections=watch.connections,
-        alerts=watch.alerts(),
+        alerts=alerts,
+        alerts_expected=len(playing.absent),
         parts=_parts(cpu_us_per_request(before, after, requests)),
-        failures=[Failure(what=what, count=count) for what, count in playing.failures.most_common()],
+        failures=[Failure(what=what, count=count) for what, count in failures.most_common()],
     )
 
 
@@ -107,6 +118,7 @@ def compare(result: Result, bench: Bench, directory: Path, users: list[User], op
     say("Gateways")
     how: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
     with peers.gateways(folder, bench.stack.addresses.redis_url) as contenders:
+        peers.ensure_same(contenders, peers.whole)
         gateways = peers.compare(contenders, **how)
     say("Lists")
     teacher = next(user for user in users if user.role == "teacher")
@@ -117,17 +129,17 @@ def compare(result: Result, bench: Bench, directory: Path, users: list[User], op
         "class_id": visitor.get("/classes")["items"][0]["id"],
     }
     with peers.lists(bench.stack, folder, **asked) as contenders:
+        peers.ensure_same(contenders, peers.students)
         lists = peers.compare(contenders, **how)
     return msgspec.structs.replace(result, gateways=gateways, lists=lists)
 
 
 def _parts(measured: Mapping[str, tuple[float, float]]) -> dict[str, Part]:
-    return {name: Part(cpu_us_per_request=cpu_us, rss_mb=rss_mb) for name, (cpu_us, rss_mb) in measured.items()}
+    return {name: Part(cpu_us_per_request=cpu_us, pss_mb=pss_mb) for name, (cpu_us, pss_mb) in measured.items()}
 
 
-def _commit() -> str:
-    asked = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+def _git(*asked: str) -> str:
+    return subprocess.run(["git", *asked], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 BEGAN = time.monotonic()

@@ -38,15 +38,15 @@ class Bench:
         self.now = datetime.now(UTC)
         self._mailbox = Mailbox(stack.mail_directory)
 
-    def fill(self) -> list[User]:
-        """The people of the rush, each with a password."""
+    def fill(self, users: int) -> list[User]:
+        """The people of the rush, so many at most, each with a password."""
         admin = self._platform_admin()
         self._import(admin)
         for school in admin.get("/schools")["items"]:
             self._open(admin, school)
-        staff, guardians = list(_staff()), list(_guardians())
-        self._come_in([user for user in [*staff, *guardians] if user.role != "school_admin"])
-        return [*staff, *guardians]
+        people = [*_staff(), *_guardians()][:users]
+        self._come_in([user for user in people if user.role != "school_admin"])
+        return people
 
     def visitor(self, ip: str = "10.9.9.9") -> Visitor:
         return Visitor(self.stack.url()).from_address(ip)

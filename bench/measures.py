@@ -57,7 +57,8 @@ def of(seconds: Sequence[float], *, failed: int = 0) -> Percentiles:
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
-    rss_mb: float
+    pss_mb: float
+    """What processes share, such as Postgres' buffers, counts once, however many of them touched it."""
 
 
 def usage(stack: Stack) -> dict[str, Usage]:
@@ -66,8 +67,8 @@ def usage(stack: Stack) -> dict[str, Usage]:
     for name, part in stack.parts.items():
         processes = _family(part.process.pid)
         found[name] = Usage(
-            cpu_s=sum(each.cpu_times().user + each.cpu_times().system for each in processes),
-            rss_mb=sum(each.memory_info().rss for each in processes) / 1024**2,
+            cpu_s=sum(_cpu_s(each) for each in processes),
+            pss_mb=sum(_pss(each) for each in processes) / 1024**2,
         )
     return found
 
@@ -80,13 +81,33 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-# The services' own roles only: what the bench itself asks is not theirs.
-QUERIES: LiteralString = """
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return used.user + used.system
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        return 0
+
+
+# Of the services' own roles only: what the bench itself asks is not theirs. What begins and ends transactions and tells
+# Postgres the tenant is no query, and would make the mean smaller than it is.
+IS_QUERY: Final = """
+pg_get_userbyid(userid) LIKE '%\\_app'
+AND query !~* '^\\s*(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|LISTEN|UNLISTEN|SELECT set_config)\\M'
+"""
+QUERIES: Final[LiteralString] = f"""
 SELECT coalesce(sum(calls), 0)::float8 AS calls, coalesce(sum(total_exec_time), 0)::float8 AS total_ms,
        coalesce(max(max_exec_time), 0)::float8 AS longest_ms,
-       count(*) FILTER (WHERE mean_exec_time > 100 AND calls > 1) AS slow
+       count(*) FILTER (WHERE mean_exec_time > 100) AS slow
 FROM pg_stat_statements
-WHERE pg_get_userbyid(userid) LIKE '%\\_app'
+WHERE {IS_QUERY}
 """
 CONNECTIONS: LiteralString = """
 SELECT count(*), count(*) FILTER (WHERE state <> 'idle')
@@ -113,11 +134,13 @@ AND mark.recorded_at = (
 
 
 class Queries(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    """Reads and writes of the services, their workers' polls among them."""
     per_minute: float
     mean_ms: float
     longest_ms: float
     slower_than_100_ms: int
-    """Statements whose mean is above it."""
+    """Statements whose mean is above it, those that ran only once among them."""
 
 
 class Connections(msgspec.Struct, kw_only=True):
@@ -125,12 +148,15 @@ class Connections(msgspec.Struct, kw_only=True):
 
     open: int = 0
     active: int = 0
+    samples: int = 0
+    """How often it was looked; 0 when whoever looked did not last to the end: then nothing is known."""
 
 
 class DatabaseWatch:
-    def __init__(self, stack: Stack) -> None:
-        self._url = stack.admin_url
+    def __init__(self, admin_url: str) -> None:
+        self._url = admin_url
         self.connections = Connections()
+        self.fault = ""
 
     def reset(self) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
@@ -142,15 +168,22 @@ class DatabaseWatch:
         assert row is not None
         calls, total_ms, longest_ms, slow = row
         return Queries(
+            count=int(calls),
             per_minute=calls * 60 / seconds,
             mean_ms=total_ms / max(calls, 1),
             longest_ms=longest_ms,
             slower_than_100_ms=slow,
         )
 
-    def alerts(self) -> Percentiles:
-        with psycopg.connect(self._url) as connection:
-            return of([seconds for (seconds,) in connection.execute(ALERTS).fetchall()])
+    async def alerts(self, *, expected: int, timeout_s: float) -> Percentiles:
+        """Once all that are expected have arrived; those that are there after `timeout_s` otherwise."""
+        until = time.monotonic() + timeout_s
+        while True:
+            with psycopg.connect(self._url) as connection:
+                seconds = [each for (each,) in connection.execute(ALERTS).fetchall()]
+            if len(seconds) >= expected or time.monotonic() >= until:
+                return of(seconds)
+            await asyncio.sleep(SAMPLE_S)
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
@@ -159,6 +192,10 @@ class DatabaseWatch:
             yield
         finally:
             sampling.cancel()
+            (ended,) = await asyncio.gather(sampling, return_exceptions=True)
+            if not isinstance(ended, asyncio.CancelledError):
+                self.connections = Connections()
+                self.fault = f"connections could not be counted: {ended!r}"
 
     async def _sample(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
@@ -167,6 +204,7 @@ class DatabaseWatch:
                 assert row is not None
                 self.connections.open = max(self.connections.open, row[0])
                 self.connections.active = max(self.connections.active, row[1])
+                self.connections.samples += 1
                 await asyncio.sleep(SAMPLE_S)
 
 
@@ -175,11 +213,7 @@ def cpu_us_per_request(
 ) -> dict[str, tuple[float, float]]:
     """Microseconds of CPU for each request that the gateway answered, and the memory at the end in MB."""
     return {
-        name: ((after[name].cpu_s - before[name].cpu_s) * 1e6 / max(requests, 1), after[name].rss_mb)
+        name: ((after[name].cpu_s - before[name].cpu_s) * 1e6 / max(requests, 1), after[name].pss_mb)
         for name in after
         if name in before
     }
-
-
-def now() -> float:
-    return time.perf_counter()

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -60,6 +60,33 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
 def missing_programs() -> list[str]:
     """Debian packages that this comparison needs and does not find."""
     return [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+
+
+def ensure_same(contenders: Sequence[Contender], said: Callable[[bytes], object]) -> None:
+    """Who answers less has less to do. Raises PartFailed unless all say the same, and something."""
+    told = {each.name: said(_answer(each)) for each in contenders}
+    first = next(iter(told.values()))
+    if not first or any(each != first for each in told.values()):
+        raise PartFailed(f"The contenders do not answer alike: {str(told)[:2000]}")
+
+
+def whole(body: bytes) -> object:
+    """For those that hand on what another says."""
+    return body
+
+
+def students(body: bytes) -> object:
+    """The students of a list, in its order."""
+    fields = ("id", "given_name", "family_name", "email", "grade")
+    return [{name: each[name] for name in fields} for each in msgspec.json.decode(body)["items"]]
+
+
+def _answer(contender: Contender) -> bytes:
+    headers = {"Authorization": f"Bearer {contender.token}"}
+    answer = httpx.get(contender.url, headers=headers, timeout=10, trust_env=False)
+    if answer.status_code != 200:
+        raise PartFailed(f"{contender.name} answered {answer.status_code}: {answer.text[:500]}")
+    return answer.content
 
 
 def compare(contenders: Sequence[Contender], *, turns: int, seconds: int) -> dict[str, Measured]:

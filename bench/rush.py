@@ -9,7 +9,9 @@ from typing import Final
 
 import httpx
 
+from bench.calls import DOWNLOAD, GUARDIAN_DAY, LETTER_UPLOAD, OFFICE_DAY, TEACHER_DAY, UPLOAD
 from bench.client import Failed, FrontEnd
+from bench.crowd import Crowd
 from bench.house import PASSWORD, User
 from bench.measures import Times
 from shared.http_pool import Pool, PoolLimits, UpstreamError
@@ -18,10 +20,8 @@ THINK_S: Final = (1.0, 4.0)
 """Between two calls a person looks at the screen."""
 ARRIVE_S: Final = 30.0
 """Over which those of the first wave arrive; from then on one comes whenever one leaves."""
-UPLOAD: Final = "upload of 10 MB"
-DOWNLOAD: Final = "download of a letter"
-PAST_THE_API: Final = (UPLOAD, "upload of a letter", DOWNLOAD)
-"""Bytes that travel between a browser and the object store; what is asked of the API for it is counted by itself."""
+SLACK_S: Final = 5.0
+"""So much longer than asked the places are kept taken: the last of the first wave are a moment late."""
 
 
 def _pdf(size_bytes: int) -> bytes:
@@ -33,14 +33,23 @@ WORKSHEETS: Final = _pdf(10 * 1024 * 1024)
 
 
 class Rush:
-    """`at_once` of the users are at it at any moment, until everybody was."""
+    """`at_once` of the users are at it at any moment, until everybody was and the first wave has stayed `hold_s`."""
 
-    def __init__(self, gateway_url: str, objects_url: str, users: Sequence[User], *, at_once: int) -> None:
+    def __init__(
+        self, gateway_url: str, objects_url: str, users: Sequence[User], *, at_once: int, hold_s: float
+    ) -> None:
         self._users = list(users)
         self._at_once = at_once
+        self._hold_s = hold_s
         limits = PoolLimits(connections=at_once, waiting=2 * at_once, wait_s=30, connect_s=10)
         self._pool, self._objects = Pool(gateway_url, limits), Pool(objects_url, limits)
+        self._waiting = 0
+        self._stay_until = 0.0
         self.times = Times()
+        self.crowd = Crowd()
+        self.signed_in: list[User] = []
+        self.absent: set[str] = set()
+        """Students whom a register that was saved called absent: each of their guardians is to hear of it once."""
         self.failures: Counter[str] = Counter()
         self.busy_s = 0.0
         """How long people were at it, all together: seconds of sessions."""
@@ -50,6 +59,7 @@ class Rush:
         random.shuffle(self._users)
         places = asyncio.Semaphore(self._at_once)
         began = time.perf_counter()
+        self._stay_until = began + ARRIVE_S + self._hold_s + SLACK_S
         async with asyncio.TaskGroup() as everybody:
             for number, user in enumerate(self._users):
                 arrives_s = ARRIVE_S * min(1.0, number / self._at_once)
@@ -60,22 +70,42 @@ class Rush:
 
     async def _come(self, user: User, places: asyncio.Semaphore, arrives: float) -> None:
         await asyncio.sleep(max(0.0, arrives - time.perf_counter()))
+        self._waiting += 1
         async with places:
-            began = time.perf_counter()
-            person = Person(FrontEnd(self._pool, self._objects, self.times, user.ip), user)
+            self._waiting -= 1
             try:
-                await person.morning()
+                await self._be_there(user)
             except (Failed, UpstreamError, httpx.HTTPError) as error:
                 self.failures[f"{user.role}: {type(error).__name__} {error}"[:300]] += 1
+
+    async def _be_there(self, user: User) -> None:
+        """In the middle of a morning is who has signed in; what goes before is waiting at the door."""
+        began = time.perf_counter()
+        person = Person(FrontEnd(self._pool, self._objects, self.times, user.ip), user, self.absent)
+        await person.sign_in()
+        self.signed_in.append(user)
+        self.crowd.enter(time.perf_counter())
+        try:
+            await person.morning()
+            while self._may_stay():
+                await person.look_again()
+        finally:
+            self.crowd.leave(time.perf_counter())
             self.busy_s += time.perf_counter() - began
+
+    def _may_stay(self) -> bool:
+        """Who has done everything keeps an eye on the day, unless somebody waits for the place."""
+        return self._waiting == 0 and time.perf_counter() < self._stay_until
 
 
 class Person:
-    def __init__(self, front_end: FrontEnd, user: User) -> None:
-        self._ask, self._user = front_end, user
+    def __init__(self, front_end: FrontEnd, user: User, absent: set[str]) -> None:
+        self._ask, self._user, self._absent = front_end, user, absent
+
+    async def sign_in(self) -> None:
+        await self._ask.sign_in(self._user.address, PASSWORD)
 
     async def morning(self) -> None:
-        await self._ask.sign_in(self._user.address, PASSWORD)
         await self._think()
         match self._user.role:
             case "teacher":
@@ -85,8 +115,20 @@ class Person:
             case _:
                 await self._run_the_office()
 
+    async def look_again(self) -> None:
+        await self._think()
+        match self._user.role:
+            case "teacher":
+                await self._ask.get(TEACHER_DAY, "/today")
+            case "guardian":
+                await self._ask.get(GUARDIAN_DAY, "/today")
+            case _:
+                await self._ask.get(OFFICE_DAY, "/today")
+        await self._think()
+        await self._ask.get("unread count", "/inbox/unread-count")
+
     async def _teach(self) -> None:
-        await self._ask.get("today (teacher)", "/today")
+        await self._ask.get(TEACHER_DAY, "/today")
         await self._think()
         for lesson in (await self._ask.get("lessons of the day", "/lessons"))["items"]:
             await self._think()
@@ -105,10 +147,11 @@ class Person:
         missing = set(random.sample(students, k=min(2, len(students))))
         marks = [{"student_id": each, "code": "A" if each in missing else "P"} for each in students]
         await self._ask.put("save a register", path, version=register["version"], marks=marks)
+        self._absent |= missing
         await self._think()
 
     async def _look_after_a_child(self) -> None:
-        await self._ask.get("today (guardian)", "/today")
+        await self._ask.get(GUARDIAN_DAY, "/today")
         await self._think()
         await self._inbox()
         for child in (await self._ask.get("my children", "/students"))["items"]:
@@ -117,12 +160,12 @@ class Person:
         await self._read_announcements()
 
     async def _run_the_office(self) -> None:
-        await self._ask.get("dashboard", "/today")
+        await self._ask.get(OFFICE_DAY, "/today")
         await self._think()
         await self._ask.get("missing registers", "/missing-registers")
         await self._think()
         await self._announce()
-        await self._ask.get("dashboard", "/today")
+        await self._ask.get(OFFICE_DAY, "/today")
 
     async def _inbox(self) -> None:
         await self._ask.get("unread count", "/inbox/unread-count")
@@ -142,7 +185,7 @@ class Person:
 
     async def _announce(self) -> None:
         """To every guardian of the school, with a letter."""
-        letter = await self._ask.upload("upload of a letter", LETTER)
+        letter = await self._ask.upload(LETTER_UPLOAD, LETTER)
         audience = {"include": [{"kind": "role", "role": "guardian"}]}
         text = {"title": "Open day", "body": "Come and see us on Friday.", "audience": audience, "file_ids": [letter]}
         await self._ask.post("preview an audience", "/announcements/preview", audience=audience)
