@@ -51,19 +51,28 @@ async def _enrolment(tx: Tx, school_id: UUID, class_id: UUID, enrolment_id: UUID
     return found[0]
 
 
+async def leave_classes(tx: Tx, school_id: UUID, person_ids: Sequence[UUID], *, day: date, now: datetime) -> None:
+    """End the enrolments of people who are no longer of the school on `day`, and tell of their classes."""
+    left = await queries.people_leave(tx, school_id=school_id, person_ids=person_ids, day=day)
+    await tell_of_classes(tx, school_id, left, now=now)
+
+
 async def import_enrolments(
     tx: Tx,
     school_id: UUID,
     enrolments: Sequence[ImportedEnrolment],
     *,
     gone: Sequence[str],
+    gone_people: Sequence[UUID],
     changed_classes: set[UUID],
     day: date,
     now: datetime,
 ) -> None:
     """Make the members of a school's classes those of another system, and tell of every class that changed.
 
-    People, sessions and classes are there already; `changed_classes` are those that differ without their members.
+    People, sessions and classes are there already; `gone_people` leave the classes that they were put into by hand too;
+    `changed_classes` are those that differ without their members.
     """
     in_members = await queries.import_enrolments(tx, school_id=school_id, enrolments=enrolments, gone=gone, day=day)
-    await tell_of_classes(tx, school_id, changed_classes | in_members, now=now)
+    left = await queries.people_leave(tx, school_id=school_id, person_ids=gone_people, day=day)
+    await tell_of_classes(tx, school_id, changed_classes | in_members | left, now=now)

@@ -151,6 +151,36 @@ RETURNING class_id AS id
 """
 
 
+# The same of people who left the school, whoever enrolled them. Uses enrolment_student and enrolment_teacher.
+PEOPLE_LEAVE = """
+WITH ended AS (
+    UPDATE enrolment
+    SET ends_on = %(day)s::date - 1
+    WHERE school_id = %(school_id)s
+    AND (student_id = ANY(%(person_ids)s) OR teacher_id = ANY(%(person_ids)s))
+    AND starts_on < %(day)s
+    AND (ends_on IS NULL OR ends_on >= %(day)s)
+    RETURNING class_id
+),
+withdrawn AS (
+    DELETE FROM enrolment
+    WHERE school_id = %(school_id)s
+    AND (student_id = ANY(%(person_ids)s) OR teacher_id = ANY(%(person_ids)s))
+    AND starts_on >= %(day)s
+    RETURNING class_id
+)
+SELECT class_id AS id FROM ended
+UNION
+SELECT class_id FROM withdrawn
+"""
+
+
+async def people_leave(tx: Tx, *, school_id: UUID, person_ids: Sequence[UUID], day: date) -> set[UUID]:
+    """End what these people are enrolled in; the ids of the classes whose members changed."""
+    rows = await tx.all(Touched, PEOPLE_LEAVE, school_id=school_id, person_ids=list(person_ids), day=day)
+    return {row.id for row in rows}
+
+
 async def import_enrolments(
     tx: Tx, *, school_id: UUID, enrolments: Sequence[ImportedEnrolment], gone: Sequence[str], day: date
 ) -> set[UUID]:

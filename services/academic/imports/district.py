@@ -172,10 +172,10 @@ async def _write_roster(tx: Tx, school_id: UUID, name: str, wanted: SchoolRoster
     """Make one school's people and classes those of the file. The transaction acts as that school."""
     present = await present_of(tx, school_id)
     now, today = clock.now(), await calendar.today(tx, school_id=school_id)
-    await import_students(
+    gone_students = await import_students(
         tx, school_id, list(wanted.students.values()), left=sorted(present.students.keys() - wanted.students.keys())
     )
-    await import_teachers(
+    gone_teachers = await import_teachers(
         tx, school_id, list(wanted.teachers.values()), left=sorted(present.teachers.keys() - wanted.teachers.keys())
     )
     changed = await import_classes(
@@ -190,6 +190,7 @@ async def _write_roster(tx: Tx, school_id: UUID, name: str, wanted: SchoolRoster
         school_id,
         list(wanted.enrolments.values()),
         gone=rules.gone_enrolments(wanted, present, day=today),
+        gone_people=[*gone_students, *gone_teachers],
         changed_classes=changed,
         day=today,
         now=now,

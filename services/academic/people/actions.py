@@ -1,11 +1,14 @@
 """Adding and changing people; each change tells the others, in its own transaction."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
+from services.academic.calendar import queries as calendar
+from services.academic.enrolments.actions import leave_classes
 from services.academic.people import queries
 from services.academic.people.schemas import (
     ImportedPerson,
@@ -16,6 +19,7 @@ from services.academic.people.schemas import (
     StudentChange,
     Teacher,
 )
+from shared import clock
 from shared.contracts.academic import StudentChanged, TeacherChanged
 from shared.database import Database, Tx
 from shared.ids import new_id
@@ -31,8 +35,13 @@ async def add_student(database: Database, school_id: UUID, new: NewStudent) -> S
     return student
 
 
-async def change_student(database: Database, school_id: UUID, student_id: UUID, change: StudentChange) -> Student:
-    """Raises NotFound, PreconditionFailed when somebody else changed the student since."""
+async def change_student(
+    database: Database, school_id: UUID, student_id: UUID, change: StudentChange, *, now: datetime
+) -> Student:
+    """Who is not active any more leaves their classes, and is enrolled anew on coming back.
+
+    Raises NotFound, PreconditionFailed when somebody else changed the student since.
+    """
     wanted = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     async with database.transaction(school_id=school_id) as tx:
         before = await queries.student(tx, school_id=school_id, student_id=student_id)
@@ -43,6 +52,9 @@ async def change_student(database: Database, school_id: UUID, student_id: UUID, 
             raise PreconditionFailed(f"The student is at version {before.version}.")
         after = msgspec.structs.replace(changed, version=change.version + 1)
         await tell_of_students(tx, school_id, [after])
+        if not after.is_active:
+            today = clock.school_day(now, await calendar.time_zone_of(tx, school_id=school_id))
+            await leave_classes(tx, school_id, [student_id], day=today, now=now)
     return after
 
 
@@ -54,17 +66,26 @@ async def add_teacher(database: Database, school_id: UUID, new: NewTeacher) -> T
     return teacher
 
 
-async def import_students(tx: Tx, school_id: UUID, people: Sequence[ImportedPerson], *, left: Sequence[str]) -> None:
-    """Make the students of a school those of another system; `left` are the sourced ids of who is gone."""
+async def import_students(
+    tx: Tx, school_id: UUID, people: Sequence[ImportedPerson], *, left: Sequence[str]
+) -> list[UUID]:
+    """Make the students of a school those of another system; `left` are the sourced ids of who is gone. Their ids: they
+    are still to leave their classes.
+    """
     saved = await queries.import_students(tx, school_id=school_id, people=people)
     gone = await queries.students_leave(tx, school_id=school_id, sourced_ids=left)
     await tell_of_students(tx, school_id, [*saved, *gone])
+    return [each.id for each in gone]
 
 
-async def import_teachers(tx: Tx, school_id: UUID, people: Sequence[ImportedPerson], *, left: Sequence[str]) -> None:
+async def import_teachers(
+    tx: Tx, school_id: UUID, people: Sequence[ImportedPerson], *, left: Sequence[str]
+) -> list[UUID]:
+    """As `import_students`."""
     saved = await queries.import_teachers(tx, school_id=school_id, people=people)
     gone = await queries.teachers_leave(tx, school_id=school_id, sourced_ids=left)
     await tell_of_teachers(tx, school_id, [*saved, *gone])
+    return [each.id for each in gone]
 
 
 async def tell_of_students(tx: Tx, school_id: UUID, students: Sequence[Student | SavedPerson]) -> None:

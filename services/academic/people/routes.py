@@ -13,6 +13,7 @@ from services.academic.calendar import queries as calendar
 from services.academic.people import actions, queries, rules
 from services.academic.people.queries import StudentFilter
 from services.academic.people.schemas import NewStudent, NewTeacher, Student, StudentChange, Teacher
+from shared import clock
 from shared.database import Database
 from shared.identity import Caller, Role
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -110,7 +111,7 @@ async def change_student(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
 ) -> Student:
-    return await actions.change_student(database, caller.school, student_id, data)
+    return await actions.change_student(database, caller.school, student_id, data, now=clock.now())
 
 
 @get("/teachers", operation_id="list_teachers", summary="The school's teachers.", opt={"permission": "teacher.read"})

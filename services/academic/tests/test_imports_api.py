@@ -280,6 +280,41 @@ async def test_who_left_is_kept_but_no_longer_active(office: Office, stack: Stac
     assert rows_of(stack, "student") == before
 
 
+async def test_who_left_leaves_the_classes_of_the_office_too(
+    office: Office, stack: Stack, client: httpx.AsyncClient, tokens: Tokens
+) -> None:
+    roster = a_roster(students=40)
+    await office.applied(district_file(roster))
+    with psycopg.connect(stack.admin_url) as connection:
+        found = connection.execute(
+            """
+            SELECT student.school_id, student.id, academic_session.id
+            FROM academic.student
+            JOIN academic.academic_session ON academic_session.school_id = student.school_id
+            WHERE student.sourced_id = 'student-39' AND academic_session.kind = 'term'
+            ORDER BY student.id DESC
+            LIMIT 1
+            """
+        ).fetchone()
+    assert found is not None
+    school_id, student_id, term_id = found
+    headers = tokens.headers(Role.SCHOOL_ADMIN, school_id=school_id)
+
+    async def made(path: str, **body: Any) -> Any:
+        answer = await client.post(f"/api/v1{path}", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    chess = await made("/classes", title="Chess", periods=["1"], academic_session_ids=[str(term_id)])
+    spell = {"class_id": chess["id"], "person_id": str(student_id), "role": "student", "starts_on": "2020-01-01"}
+    assert (await made("/enrolments", **spell))["ends_on"] is None
+
+    await office.applied(district_file(without_rows(roster, "student-", keep=39)))
+
+    members = (await client.get(f"/api/v1/enrolments?class_id={chess['id']}", headers=headers)).json()["items"]
+    assert [each["ends_on"] is not None for each in members] == [True]
+
+
 async def test_the_year_group_of_who_comes_and_of_who_leaves_is_told(office: Office, stack: Stack) -> None:
     grade, roster = new_id().hex[-8:], a_roster(students=40)
     roster["users.csv"] = roster["users.csv"].replace(",Ash,,\n", f",Ash,,{grade}\n")

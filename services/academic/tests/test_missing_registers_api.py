@@ -18,7 +18,7 @@ from services.academic.tests.factories import PERIODS, TIME_ZONE, TODAY, School,
 from services.academic.timetable.rules import instant
 from shared import clock
 from shared.bus import Outcome
-from shared.contracts.academic import RegisterMissing
+from shared.contracts.academic import ClassChanged, RegisterMissing
 from shared.contracts.school import CalendarDay, SchoolChanged
 from shared.database import Database, Tx
 from shared.identity import Role
@@ -518,6 +518,31 @@ async def test_the_office_sees_what_is_missing_and_where_to_save_it(school: Scho
         headers=school.tokens.headers(Role.TEACHER, school_id=school.id, person_id=taught.teacher_id),
     )
     assert register.json()["version"] == 0
+
+
+async def test_who_is_not_active_any_more_is_on_no_roll(school: School, watch: Watch, stack: Stack) -> None:
+    class_id, later_id = await school.a_class("Solo", ("1",)), await school.a_class("Later", ("2",))
+    student_id = await school.a_student()
+    for each, starts_on in ((class_id, TODAY - timedelta(days=9)), (later_id, TODAY + timedelta(days=9))):
+        await school.enrol(each, student_id, starts_on=str(starts_on))
+    version = (await school.send("GET", f"/students/{student_id}")).json()["version"]
+
+    gone = await school.send("PATCH", f"/students/{student_id}", json={"version": version, "is_active": False})
+    await watch.look("09:30")
+
+    assert gone.status_code == 200, gone.text
+    assert watch.told(school) == []
+    assert await missing(school, day=str(TODAY)) == []
+    told = {
+        each.class_id: each
+        for each in (
+            msgspec.json.decode(each.data, type=ClassChanged)
+            for each in published(stack.database_url("academic"), school.id)
+            if each.type == "academic.class_changed.v1"
+        )
+    }
+    assert [each.ends_on for each in told[class_id].members] == [TODAY - timedelta(days=1)]
+    assert told[later_id].members == []
 
 
 async def test_a_student_who_joined_after_the_register_makes_it_incomplete(school: School, hands: Hands) -> None:
