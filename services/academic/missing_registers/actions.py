@@ -115,7 +115,8 @@ async def missing_registers(
 def _as_shown(row: MissingRow, zone: ZoneInfo) -> MissingRegister:
     fields = msgspec.structs.asdict(row)
     is_saved = fields.pop("is_saved")
-    local = {name: fields.pop(name).astimezone(zone) for name in ("starts_at", "ends_at")}
+    instants = {name: fields.pop(name) for name in ("starts_at", "ends_at", "reminded_at", "escalated_at")}
+    local = {name: at and at.astimezone(zone) for name, at in instants.items()}
     return MissingRegister(
         register=f"/api/v1/lessons/{row.lesson_id}/register",
         lack="incomplete" if is_saved else "missing",

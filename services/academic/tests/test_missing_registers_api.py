@@ -513,6 +513,8 @@ async def test_the_office_sees_what_is_missing_and_where_to_save_it(school: Scho
     assert found["teacher_ids"] == [str(taught.teacher_id)]
     assert datetime.fromisoformat(found["starts_at"]).strftime("%H:%M") == "08:00"
     assert [datetime.fromisoformat(found[each]) for each in ("reminded_at", "escalated_at")] == [at("09:05")] * 2
+    instants = [datetime.fromisoformat(found[each]) for each in ("starts_at", "ends_at", "reminded_at", "escalated_at")]
+    assert [each.strftime("%H:%M") for each in instants] == ["08:00", "08:45", "09:05", "09:05"]
     register = await school.client.get(
         found["register"],
         headers=school.tokens.headers(Role.TEACHER, school_id=school.id, person_id=taught.teacher_id),
