@@ -154,6 +154,7 @@ def test_an_edit_is_silent_and_what_is_withdrawn_is_gone(house: House, office: V
 
     written = office.get(f"/announcements/written/{announcement_id}")
     office.patch(path, version=written["version"], body="Bake sale, on Friday.")
+    soon(lambda: told(hana, "announcement", "Bake sale, on Friday."), "the inbox to say what it says now")
     time.sleep(2)
     assert hana.get(path)["body"] == "Bake sale, on Friday."
     assert len(told(hana, "announcement", announcement_id)) == 1
