@@ -33,6 +33,9 @@ CONSUMED = Counter("homeroom_events_consumed_total", "Events handled.", ("servic
 CONSUMED_SECONDS = Histogram(
     "homeroom_event_seconds", "Time to handle an event.", ("service", "type"), buckets=telemetry.SECONDS
 )
+TASKS_FAILED = Counter(
+    "homeroom_tasks_failed_total", "Rounds of what a worker does by itself that ended in an error.", ("service", "task")
+)
 DEAD_LETTERS = Gauge("homeroom_dead_letters", "Events of a service that could not be handled.", ("service",))
 MEASURE_S = 5.0
 COUNT_DEAD_LETTERS_S = 15.0
@@ -115,7 +118,7 @@ class Worker:
             if self._reactions:
                 group.create_task(self._consume())
             for task in self._tasks:
-                group.create_task(_repeat(task))
+                group.create_task(self._repeat(task))
 
     async def count_dead_letters(self) -> None:
         """For the metrics; while the bus is away the last count stands."""
@@ -168,13 +171,13 @@ class Worker:
                 log.warning("bus_lost", error=str(error))
                 await asyncio.sleep(1.0)
 
-
-async def _repeat(task: Task) -> None:
-    while True:
-        stop_if_cancelled()
-        more: object = False
-        try:
-            more = await task.run()
-        except Exception as error:
-            log.exception("task_failed", task=task.name, error=type(error).__name__)
-        await asyncio.sleep(0 if more else task.seconds)
+    async def _repeat(self, task: Task) -> None:
+        while True:
+            stop_if_cancelled()
+            more: object = False
+            try:
+                more = await task.run()
+            except Exception as error:
+                TASKS_FAILED.labels(self.name, task.name).inc()
+                log.exception("task_failed", task=task.name, error=type(error).__name__)
+            await asyncio.sleep(0 if more else task.seconds)

@@ -33,7 +33,7 @@ from shared.contracts.auth import InviteIssued, MembershipChanged, PasswordReset
 from shared.contracts.communication import AnnouncementChanged, AnnouncementSent, AnnouncementWithdrawn
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
-from shared.worker import Worker, every, on
+from shared.worker import MEASURE_S, Worker, every, on
 
 
 def create_worker(settings: Settings, database: Database, announcer: Announcer | None = None) -> Worker:
@@ -64,6 +64,7 @@ def create_worker(settings: Settings, database: Database, announcer: Announcer |
         ],
         tasks=[
             every(settings.poll_s, "release_alerts", partial(alerts.release_due, database, teller, settings)),
+            every(MEASURE_S, "measure_alerts", partial(alerts.measure_overdue, database)),
             *(every(settings.poll_s, f"send_mails_{n}", sender.send_due) for n, sender in enumerate(senders)),
         ],
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.bus import BusError, Outcome, Outgoing, bus_at
 from shared.contracts.envelope import Envelope
@@ -198,3 +199,6 @@ async def test_a_task_goes_on_after_a_failure(stack: Stack, database: Database) 
     async with running(worker), asyncio.timeout(10):
         while len(calls) < 5:
             await asyncio.sleep(0.02)
+
+    failed = REGISTRY.get_sample_value("homeroom_tasks_failed_total", {"service": "tasks", "task": "count"})
+    assert failed == 1

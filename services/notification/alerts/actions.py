@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from prometheus_client import Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from services.notification.alerts import queries, rules
 from services.notification.alerts.schemas import AlertRow, DueAlert
@@ -32,6 +32,8 @@ LATENESS_SECONDS: Final = Histogram(
     "From the end of an absence's grace period to the guardians' inboxes.",
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600),
 )
+OVERDUE_SECONDS: Final = Gauge("homeroom_alert_overdue_seconds", "How long the oldest alert that is due has waited.")
+POSTPONEMENTS: Final = Counter("homeroom_alerts_postponed_total", "Alerts that could not be told and are tried again.")
 
 
 async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: AttendanceDayChanged, *, version: int) -> None:
@@ -73,6 +75,11 @@ async def release_due(database: Database, teller: Teller, settings: Settings) ->
     return len(claimed) == BATCH
 
 
+async def measure_overdue(database: Database) -> None:
+    """What was never told has no lateness yet: operators must see it wait."""
+    OVERDUE_SECONDS.set(await queries.overdue_s(database.reader(), now=clock.now()))
+
+
 async def _release_or_postpone(
     tx: Tx, teller: Teller, settings: Settings, school_id: UUID, due: Sequence[DueAlert]
 ) -> None:
@@ -86,6 +93,7 @@ async def _release_or_postpone(
             for each in due:
                 await _release_or_postpone(tx, teller, settings, school_id, [each])
             return
+        POSTPONEMENTS.inc()
         log.error("alert_postponed", school_id=str(school_id), error=type(error).__name__)  # noqa: TRY400
         await queries.postpone_alerts(tx, due, until=clock.now() + POSTPONED)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.notification.alerts.schemas import AlertRow, DueAlert
-from shared.database import Tx
+from shared.database import Reader, Tx
 
 BEGIN_ALERT: LiteralString = """
 INSERT INTO absence_alert (
@@ -121,6 +121,20 @@ FOR UPDATE SKIP LOCKED
 async def claim_due_alerts(tx: Tx, *, now: datetime, limit: int) -> list[DueAlert]:
     """What is due and in nobody else's hands; ours until the transaction ends."""
     return await tx.all(DueAlert, CLAIM_DUE_ALERTS, now=now, limit=limit)
+
+
+# Uses alert_due_at.
+OVERDUE: LiteralString = """
+-- unscoped: how long the oldest of any school has been due
+SELECT coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)::float8
+FROM alert_due
+WHERE due_at <= %(now)s
+"""
+
+
+async def overdue_s(reader: Reader, *, now: datetime) -> float:
+    """How long the oldest alert that is due waits, in seconds; 0 when none is."""
+    return await reader.value(float, OVERDUE, now=now) or 0.0
 
 
 POSTPONE_ALERT: LiteralString = """

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from services.notification.alerts.actions import measure_overdue
 from services.notification.inbox.live import Announcer
 from services.notification.settings import Settings
-from services.notification.tests.factories import School, a_school, days_ago
+from services.notification.tests.factories import MAKE_DUE, School, a_school, days_ago
+from shared import clock
 from shared.database import Database
 from shared.ids import new_id
 from shared.worker import Worker
@@ -48,6 +50,23 @@ async def test_how_late_guardians_heard_is_measured(school: School) -> None:
     await school.grace_ends()
 
     assert counted() == before + 1
+
+
+async def test_an_alert_that_nobody_tells_is_seen_to_wait(school: School) -> None:
+    """What never goes out has no lateness; an operator must hear of it all the same."""
+    ada = await school.student()
+    await school.guardian(ada)
+    await school.mark(ada, absent=True)
+    async with school.database.transaction(school_id=school.school_id) as tx:
+        await tx.execute(MAKE_DUE, now=clock.now() - timedelta(minutes=10), school_id=school.school_id)
+
+    await measure_overdue(school.database)
+    waiting = REGISTRY.get_sample_value("homeroom_alert_overdue_seconds") or 0
+    await school.grace_ends()
+    await measure_overdue(school.database)
+
+    assert waiting >= 600
+    assert (REGISTRY.get_sample_value("homeroom_alert_overdue_seconds") or 0) < waiting
 
 
 async def test_an_absence_that_is_explained_within_the_grace_period_is_not_told(school: School) -> None:
@@ -282,10 +301,16 @@ async def test_one_alert_at_fault_does_not_hold_up_its_own_school(school: School
             ada=ada,
         )
 
+    def postponed() -> float:
+        return REGISTRY.get_sample_value("homeroom_alerts_postponed_total") or 0
+
+    before = postponed()
+
     await school.grace_ends()
 
     assert await school.told() == [(bens, ALERT)]
     assert await school.state(ada) == "pending"
+    assert postponed() == before + 1
 
 
 async def test_who_may_not_see_a_child_is_not_told_of_it(school: School) -> None:
