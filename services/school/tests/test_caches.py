@@ -287,13 +287,36 @@ async def hit(school: School, within_s: float) -> bool:
     return hits() > before
 
 
-@pytest.mark.parametrize("fault", [kill, freeze, slow_down], ids=lambda fault: fault.__name__)
+Fault = Callable[[OwnRedis, Wire], Awaitable[Callable[[], Awaitable[None]]]]
+FAULTS: tuple[Fault, ...] = (kill, freeze, slow_down)
+NOBODY_WAITS_S = 1.0
+"""The bar is 50 ms at the 99th percentile; this machine may be busy with other tests."""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_requests_go_on_while_redis_does_not(
-    exposed: School,
-    own_redis: OwnRedis,
-    wire: Wire,
-    fault: Callable[[OwnRedis, Wire], Awaitable[Callable[[], Awaitable[None]]]],
+    exposed: School, own_redis: OwnRedis, wire: Wire, fault: Fault
 ) -> None:
+    took = await through(fault, exposed, own_redis, wire)
+
+    assert took[int(len(took) * 0.99)] < NOBODY_WAITS_S * 0.4
+    assert took[-1] < NOBODY_WAITS_S
+    assert await hit(exposed, within_s=5)
+    assert [each["name"] for each in (await exposed.get("/rooms"))["items"]] == ["Gym"]
+
+
+async def test_control_who_waits_long_for_a_frozen_redis_is_found_out(
+    settings: Settings, tokens: Tokens, own_redis: OwnRedis, wire: Wire
+) -> None:
+    patient = msgspec.structs.replace(settings, redis_url=f"redis://127.0.0.1:{wire.port}/0", cache_timeout_s=1.5)
+    async with client_of(create_app(patient, tokens.verifier)) as client:
+        took = await through(freeze, await House(client, tokens, patient).school(), own_redis, wire)
+
+    assert took[-1] >= NOBODY_WAITS_S
+
+
+async def through(fault: Fault, exposed: School, own_redis: OwnRedis, wire: Wire) -> list[float]:
+    """How long each request took, the slowest last, while Redis failed and a room was added."""
     assert await hit(exposed, within_s=5)
     took: list[float] = []
 
@@ -313,7 +336,4 @@ async def test_requests_go_on_while_redis_does_not(
 
     assert written.status_code == 201
     assert [each["name"] for each in seen["items"]] == ["Gym"]
-    # The bar is 50 ms at the 99th percentile; this machine may be busy with other tests.
-    assert sorted(took)[int(len(took) * 0.99)] < 0.4
-    assert await hit(exposed, within_s=5)
-    assert [each["name"] for each in (await exposed.get("/rooms"))["items"]] == ["Gym"]
+    return sorted(took)
