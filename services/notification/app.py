@@ -27,7 +27,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
             yield
         await announcer.close()
 
-    return build_app(
+    app = build_app(
         "notification",
         settings,
         routers=[inbox.router, deliveries.router, preferences.router, preferences.policy_router, snapshots.router],
@@ -39,3 +39,5 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
         },
         resources=[live],
     )
+    app.on_close = streams.end_for_good
+    return app

@@ -1,5 +1,6 @@
 """The outermost ASGI layer of a service: span, metrics, one log line and the headers of every answer."""
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +25,8 @@ class Edge:
         self.app = app
         self.is_draining = False
         """Said of a process that stops soon: each answer ends its connection, so that none is cut at the end."""
+        self.on_close: Callable[[], None] | None = None
+        """Ends the answers that would go on for ever; called when the process takes no further connections."""
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,6 +58,7 @@ class Streams:
     def __init__(self, redis_url: str) -> None:
         self._redis = connect(redis_url)
         self._open: dict[str, set[Hints]] = {}
+        self._is_over = False
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Streams"]:
@@ -76,6 +77,8 @@ class Streams:
         """What is told to one person while the context is open."""
         channel, waiting = channel_of(school_id, recipient_id), Hints(WAITING_PER_STREAM)
         self._open.setdefault(channel, set()).add(waiting)
+        if self._is_over:
+            _end(waiting)
         try:
             yield waiting
         finally:
@@ -87,6 +90,11 @@ class Streams:
         for streams in self._open.values():
             for waiting in streams:
                 _end(waiting)
+
+    def end_for_good(self) -> None:
+        """The process stops: its readers come again, and find another. Who was just on the way here does too."""
+        self._is_over = True
+        self.end_all()
 
     async def _listen(self) -> None:
         while True:

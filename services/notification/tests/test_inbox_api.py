@@ -503,6 +503,17 @@ async def test_a_stream_that_may_have_missed_something_ends_so_that_its_reader_c
         assert await reader.rest() == []
 
 
+async def test_who_comes_to_a_process_that_stops_is_sent_to_another_at_once(school: School, streams: Streams) -> None:
+    person_id = new_id()
+    (told,) = await notify(school, person_id)
+    streams.end_for_good()
+
+    async with opened(school, streams, person_id, last_event_id=told) as stream:
+        events = await Reader(stream).rest()
+
+    assert [name for name, _, _ in events] == ["notification", "unread_count"]
+
+
 async def test_a_reader_who_does_not_keep_up_is_ended_and_holds_up_nobody(school: School, streams: Streams) -> None:
     channel_owner = new_id()
     with streams.hints(school.school_id, channel_owner) as slow:
