@@ -46,11 +46,11 @@ def explain_for(admin_url: str, role: str, **more: str) -> None:
 
 
 def sizes(admin_url: str) -> dict[str, float]:
-    """The rows of each table, by its name: as the planner knows them."""
+    """The rows of each table and each index, by its name: as the planner knows them."""
     with psycopg.connect(admin_url) as connection:
         found = connection.execute(
             "SELECT n.nspname || '.' || c.relname, c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = "
-            "c.relnamespace WHERE c.relkind = 'r'"
+            "c.relnamespace WHERE c.relkind IN ('r', 'i')"
         ).fetchall()
     return {name: float(rows) for name, rows in found}
 
@@ -92,15 +92,17 @@ def faults(plan: Plan, *, rows_of: dict[str, float], schema: str, walks: bool = 
     for node in nodes(plan.root):
         rows = rows_of.get(f"{schema}.{node.get('Relation Name')}", 0)
         if rows >= BIG and node.get("Actual Loops", 0):
-            found += [*_whole_tables(node, rows), *([] if walks else _removed(node))]
+            indexed = rows_of.get(f"{schema}.{node.get('Index Name')}", 0)
+            found += [*_whole_tables(node, rows, indexed), *([] if walks else _removed(node))]
     return [f"{fault}\n{plan.statement.strip()}" for fault in found]
 
 
-def _whole_tables(node: Any, rows: float) -> Iterator[str]:
+def _whole_tables(node: Any, rows: float, indexed: float) -> Iterator[str]:
+    """A small index is a partial one, as of what waits: that may be read from its beginning."""
     kind, table = node["Node Type"], node["Relation Name"]
     if kind == "Seq Scan":
         yield f"Seq Scan on {table} ({rows:.0f} rows)"
-    if kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in node:
+    if kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in node and indexed >= BIG:
         yield f"{kind} of all of {node['Index Name']}"
 
 

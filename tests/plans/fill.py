@@ -8,6 +8,10 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
+
+from tests.plans.fill_today import TODAY
+from tools.topology import SERVICE_NAMES
 
 SCHOOLS: Final = 200
 STUDENTS: Final = 500
@@ -15,11 +19,16 @@ TEACHERS: Final = 30
 CLASSES: Final = 40
 PER_CLASS: Final = 25
 DAYS: Final = 5
-NOTIFICATIONS: Final = 5
+NOTIFICATIONS: Final = 3
 """For each guardian."""
 
 ANNOUNCEMENTS: Final = 4
 FILES: Final = 50
+
+OURS: Final = 100
+"""The school that asks; there are as many before as after it."""
+EVENTS: Final = 20_000
+"""That each service has told; the relay has some more before it."""
 
 SCHOOL, STUDENT, TEACHER, GUARDIAN, CLASS, LESSON, LINK, USER, ENROLMENT, OTHER = range(1, 11)
 
@@ -102,13 +111,23 @@ ACADEMIC: Final[tuple[LiteralString, ...]] = (
     FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
     """INSERT INTO academic.attendance_day (school_id, student_id, day, status, version)
     SELECT DISTINCT school_id, student_id, day, 'present', 1 FROM academic.attendance_mark""",
+    """INSERT INTO academic.lesson_watch (school_id, due_at) SELECT school_id, %(today)s FROM academic.school""",
+    """INSERT INTO academic.plan_watch (school_id, due_at) SELECT school_id, %(today)s FROM academic.school""",
 )
 
 COMMUNICATION: Final[tuple[LiteralString, ...]] = (
     """INSERT INTO communication.school (school_id, name, time_zone, version)
     SELECT school_id, name, time_zone, 1 FROM academic.school""",
-    """INSERT INTO communication.student (school_id, student_id, given_name, family_name, is_active, version)
-    SELECT school_id, id, given_name, family_name, true, 1 FROM academic.student""",
+    """INSERT INTO communication.student (school_id, student_id, given_name, family_name, grade, is_active, version)
+    SELECT school_id, id, given_name, family_name, grade, true, 1 FROM academic.student""",
+    """INSERT INTO communication.latest_attendance (school_id, student_id, day, status, version)
+    SELECT public.an_id(1, s, 0), public.an_id(2, s, n), %(today)s,
+           CASE WHEN n %% 20 = 0 THEN 'absent' ELSE 'present' END, 1
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
+    """INSERT INTO communication.membership (school_id, membership_id, user_id, role, is_active, version)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), public.an_id(8, s, n),
+           CASE WHEN n = 1 THEN 'school_admin' ELSE 'teacher' END, true, 1
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(teachers)s) n""",
     """INSERT INTO communication.teacher (school_id, teacher_id, given_name, family_name, is_active, version)
     SELECT school_id, id, given_name, family_name, true, 1 FROM academic.teacher""",
     """INSERT INTO communication.guardian (school_id, guardian_id, given_name, family_name, email, is_active, version)
@@ -137,6 +156,13 @@ COMMUNICATION: Final[tuple[LiteralString, ...]] = (
     SELECT public.an_id(1, s, 0), public.an_id(10, s, n), public.an_id(8, s, n), 'letter.pdf', 'application/pdf', 1,
            'ready', 'school/' || s || '/' || n, %(today)s, %(today)s
     FROM generate_series(1, %(schools)s) s, generate_series(1, %(files)s) n""",
+    # Most of what waits, here and below, is not due for long; one of each school is.
+    """INSERT INTO communication.file_due (school_id, file_id, due_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), %(today)s::date + CASE WHEN n = 1 THEN 0 ELSE 30 END
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(files)s) n""",
+    """INSERT INTO communication.announcement_due (school_id, announcement_id, due_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n), %(today)s::date + 30
+    FROM generate_series(1, %(schools)s) s, generate_series(100, 199) n""",
 )
 
 NOTIFICATION: Final[tuple[LiteralString, ...]] = (
@@ -176,6 +202,22 @@ NOTIFICATION: Final[tuple[LiteralString, ...]] = (
         school_id, student_id, day, state, episode, version, lessons, changed_by)
     SELECT school_id, student_id, created_at::date, 'sent', 1, 1, '{}', public.an_id(8, 0, 0)
     FROM notification.notification""",
+    """INSERT INTO notification.absence_alert (
+        school_id, student_id, day, state, due_at, episode, version, lessons, changed_by)
+    SELECT public.an_id(1, s, 0), public.an_id(2, s, n), %(today)s, 'pending',
+           %(today)s::date + CASE WHEN n = 1 THEN 0 ELSE 30 END, 1, 1, '{}', public.an_id(8, 0, 0)
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
+    """INSERT INTO notification.alert_due (school_id, student_id, day, due_at)
+    SELECT school_id, student_id, day, due_at FROM notification.absence_alert WHERE state = 'pending'""",
+    """INSERT INTO notification.delivery_due (school_id, delivery_id, due_at)
+    SELECT public.an_id(1, s, 0), public.an_id(10, s, n * 100 + 1),
+           %(today)s::date + CASE WHEN n = 1 THEN 0 ELSE 30 END
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
+    """INSERT INTO notification.digest (school_id, recipient_id, day, delivery_id)
+    SELECT public.an_id(1, s, 0), public.an_id(4, s, n), %(today)s::date - 1, public.an_id(10, s, n * 100 + 1)
+    FROM generate_series(1, %(schools)s) s, generate_series(1, %(students)s) n""",
+    """INSERT INTO notification.digest_item (school_id, recipient_id, day, notification_id)
+    SELECT school_id, recipient_id, day, delivery_id FROM notification.digest""",
 )
 
 AUTH: Final[tuple[LiteralString, ...]] = (
@@ -202,7 +244,14 @@ AUTH: Final[tuple[LiteralString, ...]] = (
     SELECT 'hash of ' || session_id, session_id, 1 FROM auth.session""",
 )
 
-FILLS: Final = (*ACADEMIC, *COMMUNICATION, *NOTIFICATION, *AUTH)
+OUTBOX: Final[LiteralString] = """
+    INSERT INTO {}.outbox (id, type, payload, created_at, published_at)
+    SELECT gen_random_uuid(), 'school.school_changed.v1', '', %(today)s::date - n %% 9,
+           CASE WHEN n > 50 THEN %(today)s::date - n %% 9 END
+    FROM generate_series(1, %(events)s) n
+"""
+
+FILLS: Final = (*ACADEMIC, *COMMUNICATION, *NOTIFICATION, *AUTH, *TODAY)
 
 
 def fill(admin_url: str, *, today: date) -> None:
@@ -217,6 +266,7 @@ def fill(admin_url: str, *, today: date) -> None:
         "notifications": NOTIFICATIONS,
         "announcements": ANNOUNCEMENTS,
         "files": FILES,
+        "events": EVENTS,
         "today": today,
         "first": date(today.year - 1, 1, 1),
     }
@@ -226,4 +276,6 @@ def fill(admin_url: str, *, today: date) -> None:
         connection.execute(MAKE_ID)
         for statement in FILLS:
             connection.execute(statement, sizes)
+        for service in SERVICE_NAMES:
+            connection.execute(sql.SQL(OUTBOX).format(sql.Identifier(service)), sizes)
         connection.execute("VACUUM (ANALYZE)")

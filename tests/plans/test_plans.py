@@ -1,55 +1,34 @@
 """With 200 schools and 100,000 students no hot question reads what belongs to others (bar B31)."""
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
 import msgspec
-import psycopg
 import pytest
 
-from shared import clock
 from shared.database import Database
 from shared.identity import Role
-from shared.testing.http import client_of
-from shared.testing.stack import TEMPLATE, Stack
-from shared.testing.tokens import Tokens
-from tests.plans.explained import Plan, explain_for, faults, recorded, sizes
-from tests.plans.fill import CLASS, GUARDIAN, LESSON, OTHER, STUDENT, TEACHER, USER, an_id, fill, school_id
+from tests.plans.crowded import OURS, PLAN_CACHE_MODES, TODAY, Crowded, plans_of
+from tests.plans.explained import explain_for, faults, recorded
+from tests.plans.fill import CLASS, GUARDIAN, LESSON, OTHER, STUDENT, an_id, school_id
 from tools.topology import SERVICE_NAMES
 
 pytestmark = pytest.mark.timeout(600)
-
-OURS = 100
-"""The school that asks; there are as many before as after it."""
-PLAN_CACHE_MODES = ("force_custom_plan", "force_generic_plan")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One request, and one of the same kind for fewer records: both must cost as many statements."""
 
     service: str
-    role: str
+    role: Role
     path: str
     fewer: str | None = None
     walks: str | None = None
     """Why it may look at every record of its own school; never at those of others."""
 
 
-def person_of(role: str) -> UUID | None:
-    return {
-        Role.TEACHER: an_id(TEACHER, OURS, 1),
-        Role.GUARDIAN: an_id(GUARDIAN, OURS, 1),
-        Role.STUDENT: an_id(STUDENT, OURS, 1),
-    }.get(role)
-
-
-TODAY = clock.now().date()
 YESTERDAY = TODAY - timedelta(days=1)
 STUDENT_PATH = f"/students/{an_id(STUDENT, OURS, 1)}"
 LESSON_PATH = f"/lessons/{an_id(LESSON, OURS, 101)}"
@@ -59,7 +38,7 @@ CONTACTS = f"/contacts?class_id={CLASS_ID}"
 OFFICE, TEACHES, GUARDS, LEARNS = Role.SCHOOL_ADMIN, Role.TEACHER, Role.GUARDIAN, Role.STUDENT
 
 
-def asked(service: str, role: str, path: str, fewer: str | None = None, walks: str | None = None) -> Asked:
+def asked(service: str, role: Role, path: str, fewer: str | None = None, walks: str | None = None) -> Asked:
     return Asked(service=service, role=role, path=path, fewer=fewer, walks=walks)
 
 
@@ -116,62 +95,18 @@ HOT = (
     asked("communication", OFFICE, "/files?limit=20"),
     asked("notification", GUARDS, "/notification-preferences"),
     asked("auth", OFFICE, "/invites?limit=50", "/invites?limit=2"),
+    asked("school", OFFICE, "/today", walks="it counts the day of the whole school"),
+    asked("school", TEACHES, "/today"),
+    asked("school", GUARDS, "/today"),
+    asked("school", LEARNS, "/today"),
+    asked("school", OFFICE, "/school"),
+    asked("school", OFFICE, "/calendar-days?limit=50", "/calendar-days?limit=2"),
+    asked("school", OFFICE, "/rooms?limit=50", "/rooms?limit=2"),
 )
-
-
-class Crowded:
-    """A database of 200 schools; `explained` names the service whose plans are to be heard."""
-
-    def __init__(self, stack: Stack, tokens: Tokens) -> None:
-        self.stack, self.tokens = stack, tokens
-        self.admin_url = urlsplit(stack.admin_url)._replace(path=f"{urlsplit(stack.admin_url).path}_crowded").geturl()
-        self.name = self.admin_url.rpartition("/")[2]
-
-    def settings(self, service: str) -> Any:
-        url = urlsplit(self.stack.database_url(service))._replace(path=f"/{self.name}").geturl()
-        type_ = import_module(f"services.{service}.settings").Settings
-        return self.stack.settings(type_, service, database_url=url, database_pool_min=0)
-
-    def make(self) -> None:
-        with psycopg.connect(self.stack.admin_url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{self.name}" TEMPLATE {TEMPLATE}')
-        fill(self.admin_url, today=TODAY)
-        self.rows_of = sizes(self.admin_url)
-
-    def forget(self) -> None:
-        with psycopg.connect(self.stack.admin_url, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-
-    @asynccontextmanager
-    async def client(self, service: str, plan_cache_mode: str) -> AsyncGenerator[httpx.AsyncClient]:
-        explain_for(self.admin_url, f"{service}_app", plan_cache_mode=plan_cache_mode)
-        app = import_module(f"services.{service}.app").create_app(self.settings(service), self.tokens.verifier)
-        async with client_of(app) as client:
-            yield client
-
-    def headers(self, role: str) -> dict[str, str]:
-        return self.tokens.headers(
-            role, school_id=school_id(OURS), user_id=an_id(USER, OURS, 1), person_id=person_of(role)
-        )
-
-
-@pytest.fixture(scope="module")
-def crowded(stack: Stack, tokens: Tokens) -> Generator[Crowded]:
-    crowded = Crowded(stack, tokens)
-    crowded.make()
-    yield crowded
-    crowded.forget()
 
 
 def asked_of(service: str) -> list[Asked]:
     return [each for each in HOT if each.service == service]
-
-
-async def plans_of(client: httpx.AsyncClient, headers: dict[str, str], path: str) -> list[Plan]:
-    with recorded() as plans:
-        answer = await client.get(f"/api/v1{path}", headers=headers)
-    assert answer.status_code == 200, (path, answer.text)
-    return plans
 
 
 async def count_of(client: httpx.AsyncClient, headers: dict[str, str], path: str) -> int:
@@ -252,4 +187,4 @@ def test_the_database_is_as_large_as_promised(crowded: Crowded) -> None:
 
     assert round(students, -3) == 100_000
     assert marks >= 900_000
-    assert set(SERVICE_NAMES) >= {each.service for each in HOT}
+    assert {each.service for each in HOT} == set(SERVICE_NAMES)
