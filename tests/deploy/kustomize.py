@@ -22,7 +22,8 @@ class Patch(msgspec.Struct, forbid_unknown_fields=True):
 
 class Image(msgspec.Struct, forbid_unknown_fields=True):
     name: str
-    newTag: str  # noqa: N815 (kustomize's name)
+    newName: str = ""  # noqa: N815 (kustomize's name)
+    newTag: str = ""  # noqa: N815 (kustomize's name)
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -112,5 +113,18 @@ def _finish(resource: Resource, given: Kustomization) -> None:
     pod = resource.get("spec", {}).get("template", {}).get("spec", {})
     for container in pod.get("containers", ()):
         for image in given.images:
-            if container["image"].partition(":")[0] == image.name:
-                container["image"] = f"{image.name}:{image.newTag}"
+            repository, tag = _parted(container["image"])
+            if repository == image.name:
+                container["image"] = ":".join(filter(None, (image.newName or repository, image.newTag or tag)))
+
+
+def _parted(image: str) -> tuple[str, str]:
+    """The host of a registry may have a colon of its own, before its port."""
+    way, slash, last = image.rpartition("/")
+    name, _, tag = last.partition(":")
+    return f"{way}{slash}{name}", tag
+
+
+def image_name(image: str) -> str:
+    """Without where it is kept, and which one."""
+    return _parted(image)[0].rpartition("/")[2]

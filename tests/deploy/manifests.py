@@ -20,6 +20,10 @@ APPS = {service.name: service for service in (*SERVICES, GATEWAY)}
 CONNECTIONS = 50
 """The house has fewer at any time."""
 LISTENER = 1
+LEAST_MIB = {"api": 256, "worker": 256, "migrate": 128, "migration": 128}
+"""A process of ours holds 80 MiB before anybody asks it for anything; a roster may have 26 MiB."""
+CLIENT_IP_HEADER = "x-client-ip"
+"""In which a gateway says whom it saw (gateway/proxy.py); what clients say in it is dropped."""
 
 Complaints = Iterable[str]
 Manifest = dict[str, Any]
@@ -98,6 +102,12 @@ def interpolated(text: str, values: Mapping[str, str]) -> str:
 def seconds(text: str) -> float:
     number, unit = re.fullmatch(r"([0-9.]+)(ms|s|m)", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
     return float(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def mib(text: str) -> float:
+    """In Docker's letters, or in those of Kubernetes."""
+    number, unit = re.fullmatch(r"([0-9.]+)([KMG])i?", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    return float(number) * {"K": 1 / 1024, "M": 1, "G": 1024}[unit]
 
 
 def calls_of(name: str) -> frozenset[str]:

@@ -9,10 +9,17 @@ from tests.deploy.kustomize import Resource
 class Pod:
     """Somebody at one end of a connection; in another namespace when it is named `namespace/name`."""
 
-    def __init__(self, labels: Mapping[str, str], ports: Mapping[str, int], namespace: str = "homeroom") -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        ports: Mapping[str, int],
+        namespace: str = "homeroom",
+        protocol: str = "TCP",
+    ) -> None:
         self.labels = labels
         self.ports = ports
         self.namespace = namespace
+        self.protocol = protocol
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -23,9 +30,13 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 
-def admits(rules: list[Resource], side: str, other: Pod, port: int, ports: Mapping[str, int]) -> bool:
+def admits(rules: list[Resource], side: str, other: Pod, port: int, target: Pod) -> bool:
     for rule in rules:
-        numbers = {ports.get(str(each["port"]), each["port"]) for each in rule["ports"]}
+        numbers = {
+            target.ports.get(str(each["port"]), each["port"])
+            for each in rule["ports"]
+            if each.get("protocol", "TCP") == target.protocol
+        }
         for peer in rule[side]:
             namespace = peer.get("namespaceSelector")
             there = (
@@ -50,6 +61,6 @@ def may_talk(policies: list[Resource], source: Pod, target: Pod, port: int) -> b
             rule for spec in chosen if selects(spec["podSelector"], pod.labels) for rule in spec.get(kind.lower(), ())
         ]
 
-    leaves = source.namespace != "homeroom" or admits(rules(source, "Egress"), "to", target, port, target.ports)
-    enters = target.namespace != "homeroom" or admits(rules(target, "Ingress"), "from", source, port, target.ports)
+    leaves = source.namespace != "homeroom" or admits(rules(source, "Egress"), "to", target, port, target)
+    enters = target.namespace != "homeroom" or admits(rules(target, "Ingress"), "from", source, port, target)
     return leaves and enters

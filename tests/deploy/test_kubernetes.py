@@ -4,16 +4,20 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.deploy import manifests
-from tests.deploy.kubernetes import CHECKS, NAME, OVERLAYS, PHASE, Cluster
-from tests.deploy.kubernetes_mistakes import MISTAKES
-from tests.deploy.kustomize import Resource, build
-from tests.deploy.manifests import ROOT, Complaints, copy_of
+from tests.deploy.cluster import NAME, OVERLAYS, PHASE, Cluster
+from tests.deploy.kubernetes import CHECKS
+from tests.deploy.kubernetes_mistakes import MISTAKES as MISTAKES_IN_PODS
+from tests.deploy.kubernetes_mistakes_elsewhere import LOCAL, PRODUCTION
+from tests.deploy.kubernetes_mistakes_network import MISTAKES as MISTAKES_IN_EDGES
+from tests.deploy.kustomize import Resource, build, image_name
+from tests.deploy.manifests import APPS, ROOT, Complaints, copy_of
 from tools.topology import SERVICE_NAMES
 
 
@@ -22,9 +26,17 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return manifests.make_secrets(tmp_path_factory.mktemp("secrets") / "secrets.env")
 
 
+MISTAKES = {**MISTAKES_IN_PODS, **MISTAKES_IN_EDGES}
+
+
+@cache
+def _built(overlay: str) -> list[Resource]:
+    return build(ROOT / "k8s/overlays" / overlay)
+
+
 @pytest.fixture(scope="module", params=OVERLAYS)
 def built(request: pytest.FixtureRequest) -> tuple[str, list[Resource]]:
-    return request.param, build(ROOT / "k8s/overlays" / request.param)
+    return request.param, _built(request.param)
 
 
 @pytest.fixture
@@ -40,6 +52,18 @@ def test_the_overlay(cluster: Cluster, check: Callable[[Cluster], Complaints]) -
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
 def test_control_a_mistake_is_found(cluster: Cluster, mistake: str) -> None:
     change, check = MISTAKES[mistake]
+    change(cluster)
+
+    assert list(check(cluster))
+
+
+@pytest.mark.parametrize(
+    ("overlay", "mistake"),
+    [*(("local", name) for name in sorted(LOCAL)), *(("production", name) for name in sorted(PRODUCTION))],
+)
+def test_control_a_mistake_in_one_overlay_is_found(overlay: str, mistake: str, secrets: dict[str, str]) -> None:
+    cluster = Cluster(copy_of(_built(overlay)), secrets, overlay)
+    change, check = {"local": LOCAL, "production": PRODUCTION}[overlay][mistake]
     change(cluster)
 
     assert list(check(cluster))
@@ -63,6 +87,21 @@ def test_what_we_read_is_what_kubectl_applies(builder: str, overlay: str) -> Non
 
 def _key(resource: Resource) -> tuple[str, str]:
     return resource["kind"], resource["metadata"]["name"]
+
+
+def test_an_operator_may_put_in_a_registry(tmp_path: Path, secrets: dict[str, str]) -> None:
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    overlay = tmp_path / "k8s/overlays/production"
+    text = (overlay / "kustomization.yaml").read_text()
+    named = re.sub(r"- name: (homeroom-.+)", r"- name: \1\n    newName: registry.example:5000/ours/\1", text)
+    (overlay / "kustomization.yaml").write_text(named)
+
+    cluster = Cluster(build(overlay), secrets, "production")
+
+    images = {pod["spec"]["containers"][0]["image"] for pod in cluster.workloads().values()}
+    assert all(re.fullmatch(r"registry\.example:5000/ours/homeroom-[a-z]+:v[0-9.]+", image) for image in images)
+    assert {image_name(image) for image in images} == {f"homeroom-{app}" for app in APPS}
+    assert [complaint for check in CHECKS for complaint in check(cluster)] == []
 
 
 def test_the_roll_out_knows_every_service() -> None:
