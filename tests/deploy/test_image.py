@@ -76,8 +76,14 @@ def complaints(dockerfile: str) -> Complaints:
         yield "lacks an argument"
 
 
+def believes_nobody(dockerfile: str) -> Complaints:
+    trusted = re.search(r"^ENV SSL_CERT_FILE=(\S+)$", dockerfile, re.MULTILINE)
+    if not trusted or f"\nRUN test -s {trusted[1]}\n" not in dockerfile:
+        yield "believes a file of CAs that need not be there, or none"
+
+
 def test_the_dockerfile_is_tight() -> None:
-    assert list(complaints(DOCKERFILE)) == []
+    assert [*complaints(DOCKERFILE), *believes_nobody(DOCKERFILE)] == []
 
 
 MISTAKES: dict[str, Callable[[str], str]] = {
@@ -87,6 +93,8 @@ MISTAKES: dict[str, Callable[[str], str]] = {
     "the development lock": lambda text: text.replace("/tmp/requirements.lock", "/tmp/requirements-dev.lock"),
     "the sources": lambda text: text + "COPY . /app\n",
     "bytecode": lambda text: text.replace("PYTHONDONTWRITEBYTECODE=1 ", ""),
+    "nobody to trust": lambda text: re.sub(r"ENV SSL_CERT_FILE=.*\n", "", text),
+    "CAs that are not looked for": lambda text: re.sub(r"RUN test -s .*\n", "", text),
     "a fixed base": lambda text: text.replace("FROM ${BASE}\n", "FROM python:3.11\n"),
     "a download": lambda text: text + "ADD https://example.org/x /x\n",
 }
@@ -97,7 +105,7 @@ def test_control_a_careless_dockerfile_is_found(mistake: str) -> None:
     changed = MISTAKES[mistake](DOCKERFILE)
 
     assert changed != DOCKERFILE
-    assert list(complaints(changed))
+    assert [*complaints(changed), *believes_nobody(changed)]
 
 
 def pick(app: str, target: Path, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
