@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.tests.upstreams import Service, answer, served
 from shared.testing.stack import Stack
 from tests.deploy.edge import CONFIGURATION, WEIGHTS, GatewayProcess, Load, Nginx, started
+from tools.embedded.processes import free_port
 from tools.topology import SERVICE_NAMES
 
 TEXT = CONFIGURATION.read_text()
@@ -108,6 +109,45 @@ async def test_metrics_are_not_for_the_outside(counted: tuple[Nginx, Counted]) -
         assert (await client.get("/nginx/live")).text == "live\n"
 
     assert not gateways.asked
+
+
+CANARY, CLIENT = "Ada-Lovelace", "127.0.0.9"
+TALKATIVE = TEXT.replace("    error_log /dev/stderr emerg;\n", "")
+
+
+async def logs_after_trouble(directory: Path, text: str) -> str:
+    """A body that is put aside, a gateway that is gone, and a disk that takes nothing."""
+    counted = Counted()
+    async with served(counted.of(1)) as one, served(counted.of(2)) as two:
+        ports = [int(url.rpartition(":")[2]) for url in (one, two)]
+        nginx = Nginx(directory, [*ports, free_port()], text)
+        async with started([nginx]):
+            transport = httpx.AsyncHTTPTransport(local_address=CLIENT)
+            async with httpx.AsyncClient(base_url=nginx.url, transport=transport, params={"q": CANARY}) as client:
+                statuses = [(await client.post(STUDENTS, content=b"x" * 20_000)).status_code]
+                statuses += [(await client.get(STUDENTS)).status_code for _ in range(sum(WEIGHTS))]
+                (nginx.directory / "client_body").rmdir()
+                (nginx.directory / "client_body").touch()
+                statuses.append((await client.post(STUDENTS, content=b"x" * 20_000)).status_code)
+        assert statuses == [200, *[200] * sum(WEIGHTS), 500]
+        assert nginx.tried_again()
+    return "".join((nginx.directory / f"{log}.log").read_text() for log in ("access", "error", "output"))
+
+
+async def test_no_log_holds_an_address_or_a_query(tmp_path: Path) -> None:
+    logs = await logs_after_trouble(tmp_path, TEXT)
+
+    assert STUDENTS in logs
+    assert CANARY not in logs
+    assert CLIENT not in logs
+
+
+async def test_control_nginx_tells_of_both_unless_it_is_told_not_to(tmp_path: Path) -> None:
+    told = [line for line in (await logs_after_trouble(tmp_path, TALKATIVE)).splitlines() if CANARY in line]
+
+    assert TALKATIVE != TEXT
+    assert all(CLIENT in line for line in told)
+    assert {level for line in told for level in re.findall(r" \[(\w+)\] ", line)} == {"warn", "error", "crit"}
 
 
 async def test_slow_clients_hold_no_gateway(counted: tuple[Nginx, Counted]) -> None:
