@@ -1,20 +1,51 @@
 #!/bin/sh
 # Roll a release out: k8s/roll-out.sh k8s/overlays/production
 # Migrations first, one service after the other, while the pods of the release before go on: each migration is safe
-# under both. The first that fails ends the roll-out, and nothing has changed for anybody.
+# under both. The first that fails ends the roll-out, before any pod has changed.
 set -eu
 overlay="$1"
 phase=homeroom.example/phase
 name=app.kubernetes.io/name
 
+in_house() {
+    kubectl --namespace homeroom "$@"
+}
+
+# Whichever comes first: a job that failed is not waited for. 15 minutes at the most.
+wait_for_job() {
+    tries=90
+    until in_house wait --for=condition=Complete --timeout=10s "$1" 2>/dev/null; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ] || in_house wait --for=condition=Failed --timeout=1s "$1" 2>/dev/null; then
+            in_house logs --tail=20 "$1" || true
+            echo "$1 did not complete; the release before goes on." >&2
+            return 1
+        fi
+    done
+}
+
+# Changes with any setting or secret: pods read both once, when they start.
+version_of_settings() {
+    version='{.metadata.resourceVersion} '
+    configs=$(in_house get configmap --selector homeroom.example/overlay --output "jsonpath={range .items[*]}$version{end}")
+    secret=$(in_house get secret homeroom --output "jsonpath=$version")
+    echo "$configs$secret" | sha256sum | cut -c -16
+}
+
 kubectl apply --kustomize "$overlay" --selector "$phase!=migration,$phase!=app"
 for service in auth school academic communication notification; do
     # A job cannot be changed, only made anew.
-    kubectl --namespace homeroom delete job "$service-migrate" --ignore-not-found
+    in_house delete job "$service-migrate" --ignore-not-found
     kubectl apply --kustomize "$overlay" --selector "$phase=migration,$name=$service"
-    kubectl --namespace homeroom wait --for=condition=Complete --timeout=900s "job/$service-migrate"
+    wait_for_job "job/$service-migrate"
 done
+settings=$(version_of_settings)
 kubectl apply --kustomize "$overlay" --selector "$phase=app"
+# Restarts what runs with other settings, also those of a roll-out that ended early; otherwise changes nothing.
+for deployment in $(in_house get deployment --selector "$phase=app" --output name); do
+    in_house patch "$deployment" --patch \
+        "{\"spec\": {\"template\": {\"metadata\": {\"annotations\": {\"homeroom.example/settings\": \"$settings\"}}}}}"
+done
 for kind in api worker; do
-    kubectl --namespace homeroom rollout status deployment --selector "app.kubernetes.io/component=$kind" --timeout=600s
+    in_house rollout status deployment --selector "app.kubernetes.io/component=$kind" --timeout=600s
 done
