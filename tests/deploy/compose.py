@@ -1,30 +1,21 @@
-"""The checks of docker-compose.yml: what it must say, and what it must not."""
+"""The checks of the apps in docker-compose.yml: what it must say of them, and what it must not."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
 import msgspec
 import yaml
 
+from gateway.settings import Settings
 from tests.deploy import manifests
-from tests.deploy.manifests import APPS, CONNECTIONS, ROOT, Complaints, copy_of, interpolated, seconds
+from tests.deploy.compose_file import OURS, PUBLISHED, ROOTS, RUNNING, SERVERS, WORKER_PORT, Compose
+from tests.deploy.manifests import APPS, CONNECTIONS, LEAST_MIB, ROOT, Complaints, copy_of, seconds
 from tools.topology import DATABASE, SERVICES, Need
 
-COMPOSE = ROOT / "docker-compose.yml"
 SCHEMA = msgspec.json.decode((Path(__file__).parent / "compose-spec.json").read_bytes())
-GATEWAYS = ("gateway-1", "gateway-2", "gateway-3")
-WORKER_PORT = "9000"
-SERVERS: Mapping[Need, tuple[str, ...]] = {
-    "postgres": ("postgres", "postgres-replica"),
-    "redis": ("redis",),
-    "bus": ("rabbitmq",),
-    "object store": ("object-store",),
-    "smtp": ("mail",),
-}
 NETWORKS: Mapping[Need, str] = {
     "postgres": "database",
     "redis": "redis",
@@ -37,39 +28,10 @@ PORTS = {"postgres": 5432, "postgres-replica": 5432, "redis": 6379, "rabbitmq": 
     "mail": 1025,
     "collector": 4318,
 }
-PUBLISHED = {"nginx", "mail", "grafana", "object-store"}
 PUBLIC = {"PUBLIC_URL", "S3_PUBLIC_ENDPOINT_URL"}
 """What browsers are told: nothing that a container reaches."""
 WITHOUT_HEALTH = {"collector"}
 """Its image holds nothing but the collector: there is no program to ask with."""
-ROOTS = {"objects-volume"}
-"""Gives a new volume to the user of the object store, and ends."""
-OURS = {
-    **dict.fromkeys(GATEWAYS, ("gateway", "api")),
-    **{service.name: (service.name, "api") for service in SERVICES},
-    **{f"{service.name}-worker": (service.name, "worker") for service in SERVICES},
-    **{f"{service.name}-migrate": (service.name, "migrate") for service in SERVICES},
-}
-RUNNING = {name: ours for name, ours in OURS.items() if ours[1] != "migrate"}
-
-
-class Compose:
-    """The file, with made-up secrets put in."""
-
-    def __init__(self, text: str, secrets: Mapping[str, str]) -> None:
-        self.raw: dict[str, Any] = yaml.safe_load(text)
-        self._secrets = secrets
-
-    @property
-    def services(self) -> dict[str, Any]:
-        return self.raw["services"]
-
-    def env(self, name: str) -> dict[str, str]:
-        given = self.services[name].get("environment", {})
-        return {variable: interpolated(value, self._secrets) for variable, value in given.items()}
-
-    def networks(self, name: str) -> set[str]:
-        return set(self.services[name].get("networks", ()))
 
 
 def follows_the_specification(compose: Compose) -> Complaints:
@@ -182,9 +144,19 @@ def may_do_little(compose: Compose) -> Complaints:
             yield f"{name} has no limits"
 
 
+def has_room(compose: Compose) -> Complaints:
+    for name, (_, verb) in OURS.items():
+        if compose.memory_mib(name) < LEAST_MIB[verb]:
+            yield f"{name} cannot live in {compose.memory_mib(name)} MiB"
+        if "/tmp" not in {each.partition(":")[0] for each in compose.services[name].get("tmpfs", ())}:
+            yield f"{name} can write nowhere"
+
+
 def is_watched(compose: Compose) -> Complaints:
     for name, service in compose.services.items():
-        once = service.get("restart") == "no"
+        once = OURS.get(name, ("", ""))[1] == "migrate" or name in ROOTS
+        if service.get("restart") != ("no" if once else "unless-stopped"):
+            yield f"{name} is restarted {service.get('restart')}"
         if not once and "healthcheck" not in service and name not in WITHOUT_HEALTH:
             yield f"{name} is never asked for its health"
         for other, how in service.get("depends_on", {}).items():
@@ -201,11 +173,11 @@ def waits_for_its_migrations(compose: Compose) -> Complaints:
 
 
 def publishes_only_on_loopback(compose: Compose) -> Complaints:
-    for name, service in compose.services.items():
-        for port in service.get("ports", ()):
+    for name in compose.services:
+        for address, _, _ in compose.published(name):
             if name not in PUBLISHED:
                 yield f"{name} is published"
-            if not interpolated(port, {}).startswith("127.0.0.1:"):
+            if address != "127.0.0.1":
                 yield f"{name} is published beyond this machine unless somebody says otherwise"
 
 
@@ -216,36 +188,25 @@ def is_given_time_to_stop(compose: Compose) -> Complaints:
             yield f"{name} is killed before it has stopped"
         if not manifests.drains_longer_than_connections_idle(app, env):
             yield f"{name} cuts connections that are kept"
-    longest = manifests.load(manifests.settings_type("gateway"), compose.env("gateway-1"))
-    if longest.stop_grace_s < longest.import_deadline_s:  # pyright: ignore[reportAttributeAccessIssue]
+    longest = manifests.load(Settings, compose.env("gateway-1"))
+    if longest.stop_grace_s < longest.import_deadline_s:
         yield "a gateway stops before an import may end"
+    finishes_s = seconds(manifests.nginx_says("worker_shutdown_timeout"))
+    if seconds(compose.services["nginx"].get("stop_grace_period", "10s")) <= finishes_s:
+        yield "nginx is killed before it has stopped"
 
 
 def keeps_the_budget(compose: Compose) -> Complaints:
-    total = sum(manifests.connections(app, verb, compose.env(name)) for name, (app, verb) in RUNNING.items())
+    def copies(name: str) -> int:
+        service = compose.services[name]
+        return max(service.get("scale", 1), service.get("deploy", {}).get("replicas", 1))
+
+    total = sum(
+        copies(name) * manifests.connections(app, verb, compose.env(name)) for name, (app, verb) in RUNNING.items()
+    )
     if total >= CONNECTIONS:
         yield f"{total} connections"
-    for name in ("postgres", "postgres-replica"):
-        settings = str(compose.services[name]["command"])
-        if int(re.search(r"max_connections=(\d+)", settings)[1]) <= total:  # pyright: ignore[reportOptionalSubscript]
-            yield f"{name} refuses connections within the budget"
-
-
-def has_a_replica_like_its_primary(compose: Compose) -> Complaints:
-    primary, replica = (compose.services[name] for name in SERVERS["postgres"])
-    settings = [option for option in primary["command"] if option.startswith("--")]
-    if settings != replica["command"]:
-        yield "primary and replica have other settings"
-    if "--shared_preload_libraries=pg_stat_statements" not in settings:
-        yield "statements are not counted"
-    if "--log_min_duration_statement=100ms" not in settings:
-        yield "slow statements are not logged"
-    if not {"--log_parameter_max_length=0", "--log_error_verbosity=terse"} <= set(settings):
-        yield "the values of statements are logged"
-    if "--locale=C --locale-provider=builtin --builtin-locale=C.UTF-8" not in str(primary["environment"]):
-        yield "texts would not sort as in the tests"
-    if primary["image"] != replica["image"]:
-        yield "primary and replica are of other versions"
+    yield from (f"{name} does not run" for name in OURS if not copies(name))
 
 
 def mounts_what_is_there(compose: Compose) -> Complaints:
@@ -261,14 +222,11 @@ def mounts_what_is_there(compose: Compose) -> Complaints:
                 yield f"{name} mounts {source}, which nobody declares"
 
 
-def names_its_images(compose: Compose) -> Complaints:
+def names_no_registry(compose: Compose) -> Complaints:
     for name, service in compose.services.items():
         image: str = service["image"]
-        repository, _, tag = image.partition(":")
-        if "." in repository.partition("/")[0]:
+        if "." in image.partition(":")[0].partition("/")[0]:
             yield f"{name} names the host of a registry"
-        if name not in OURS and tag in {"", "latest"}:
-            yield f"{name} takes whatever version there is"
 
 
 def holds_no_secret(compose: Compose) -> Complaints:
@@ -305,14 +263,14 @@ CHECKS = [
     calls_only_whom_it_may,
     uses_its_own_role,
     may_do_little,
+    has_room,
     is_watched,
     waits_for_its_migrations,
     publishes_only_on_loopback,
     is_given_time_to_stop,
     keeps_the_budget,
-    has_a_replica_like_its_primary,
     mounts_what_is_there,
-    names_its_images,
+    names_no_registry,
     holds_no_secret,
     has_every_process_scraped,
 ]

@@ -16,6 +16,7 @@ from shared.settings import ProcessSettings, ServiceSettings, SettingsError, loa
 from tools.topology import GATEWAY, SERVICES, Service
 
 ROOT = Path(__file__).parents[2]
+NGINX = ROOT / "deploy/nginx/nginx.conf"
 APPS = {service.name: service for service in (*SERVICES, GATEWAY)}
 CONNECTIONS = 50
 """The house has fewer at any time."""
@@ -70,11 +71,17 @@ def grace_s(app: str, env: Mapping[str, str]) -> float:
 
 def drains_longer_than_connections_idle(app: str, env: Mapping[str, str]) -> bool:
     """Otherwise a process closes a connection on which somebody is just asking."""
-    nginx = re.search(
-        r"^ {8}keepalive_timeout ([0-9]+)s;", (ROOT / "deploy/nginx/nginx.conf").read_text(), re.MULTILINE
-    )
-    assert nginx is not None
-    return load(settings_type(app), env).drain_s > max(PoolLimits().idle_s, float(nginx[1]))
+    idle_s = seconds(nginx_says("keepalive_timeout", within="upstream"))
+    return load(settings_type(app), env).drain_s > max(PoolLimits().idle_s, idle_s)
+
+
+def nginx_says(directive: str, within: str = "") -> str:
+    """The value of a directive that stands once in nginx.conf, or once within a block of http."""
+    text = NGINX.read_text()
+    if within:
+        text = text.partition(f"    {within} ")[2].partition("\n    }")[0]
+    (value,) = re.findall(rf"^\s*{re.escape(directive)} ([^;]+);", text, re.MULTILINE)
+    return value
 
 
 def make_secrets(target: Path) -> dict[str, str]:

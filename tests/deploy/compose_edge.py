@@ -1,0 +1,117 @@
+"""The checks of what stands around the apps in docker-compose.yml: every part, its place, and the way in."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from gateway.headers import SET_BY_US
+from tests.deploy.compose_file import GATEWAYS, OURS, PUBLISHED, RUNNING, Compose
+from tests.deploy.manifests import CLIENT_IP_HEADER, NGINX, Complaints, nginx_says
+from tools.topology import GATEWAY_PORT
+
+PARTS = {
+    "nginx": "nginx",
+    "postgres": "postgres",
+    "postgres-replica": "postgres",
+    "redis": "redis",
+    "rabbitmq": "rabbitmq",
+    "object-store": "rclone",
+    "objects-volume": "rclone",
+    "mail": "mailpit",
+    "collector": "opentelemetry-collector",
+    "prometheus": "prometheus",
+    "grafana": "grafana",
+}
+PLACES = {
+    "nginx": {"front", "outside"},
+    "collector": {"inside", "watch"},
+    "prometheus": {"inside", "bus", "watch"},
+    "grafana": {"watch", "outside"},
+}
+SHOWN = {"mail": 8025, "grafana": 3000, "object-store": 9000}
+
+
+def has_every_part(compose: Compose) -> Complaints:
+    yield from (f"{name} is missing" for name in sorted(PARTS.keys() - compose.services.keys()))
+    yield from (f"nobody knows {name}" for name in sorted(compose.services.keys() - PARTS.keys() - OURS.keys()))
+    for name in PARTS.keys() & compose.services.keys():
+        image = compose.services[name]["image"].rpartition("/")[2].partition(":")[0]
+        if image != PARTS[name]:
+            yield f"{name} is {image}"
+
+
+def stands_in_its_place(compose: Compose) -> Complaints:
+    for name, expected in PLACES.items():
+        if compose.networks(name) != expected:
+            yield f"{name} is in {sorted(compose.networks(name))}, not in {sorted(expected)}"
+
+
+def listens_where_it_is_published(compose: Compose) -> Complaints:
+    listens = SHOWN | {"nginx": int(nginx_says("listen").split()[0])}
+    for name in PUBLISHED:
+        inner = [port for _, _, port in compose.published(name)]
+        if inner != [listens[name]]:
+            yield f"{name} is published by {inner}, and listens on {listens[name]}"
+    asked = str(compose.services["nginx"]["healthcheck"]["test"])
+    if f"http://127.0.0.1:{listens['nginx']}/nginx/live" not in asked:
+        yield "nginx is not asked for its health"
+
+
+def tells_browsers_where_it_is(compose: Compose) -> Complaints:
+    for variable, server in (("PUBLIC_URL", "nginx"), ("S3_PUBLIC_ENDPOINT_URL", "object-store")):
+        published = {(address, port) for address, port, _ in compose.published(server)}
+        for name in RUNNING:
+            url = urlsplit(compose.env(name).get(variable, ""))
+            if url.netloc and (url.hostname, url.port) not in published:
+                yield f"{name} sends browsers to {url.netloc}, where {server} is not"
+
+
+def keeps_its_gateways_addresses(compose: Compose) -> Complaints:
+    servers = re.findall(r"^ {8}server ([^ ;]+)[ ;]", NGINX.read_text(), re.MULTILINE)
+    if sorted(servers) != [f"{name}:{GATEWAY_PORT}" for name in GATEWAYS]:
+        yield f"nginx knows of {servers}"
+    subnet = ipaddress.ip_network(compose.raw["networks"]["front"]["ipam"]["config"][0]["subnet"])
+    taken = {subnet[0], subnet[1], subnet[-1]}
+    for name in GATEWAYS:
+        networks = compose.services[name]["networks"]
+        front = networks["front"] if isinstance(networks, dict) else None
+        if not front or "ipv4_address" not in front:
+            yield f"{name} has whatever address there is"
+            continue
+        address = ipaddress.ip_address(front["ipv4_address"])
+        if address not in subnet or address in taken:
+            yield f"{name} cannot have {address}"
+        taken.add(address)
+
+
+def believes_whom_it_should(compose: Compose) -> Complaints:
+    for name in GATEWAYS:
+        if compose.env(name).get("TRUSTED_PROXY_HOPS") != "1":
+            yield f"{name} does not believe nginx, or believes others too"
+    for header in ("X-Forwarded-For", "X-Real-IP"):
+        if f"proxy_set_header {header} $remote_addr;" not in NGINX.read_text():
+            yield f"nginx passes on what clients say in {header}"
+    if compose.env("auth").get("CLIENT_IP_HEADER") != CLIENT_IP_HEADER or CLIENT_IP_HEADER.encode() not in SET_BY_US:
+        yield "auth takes all clients for one: the gateway"
+
+
+def shares_no_volume(compose: Compose) -> Complaints:
+    users: dict[str, set[str]] = {}
+    for name, service in compose.services.items():
+        for volume in service.get("volumes", ()):
+            users.setdefault(volume.partition(":")[0], set()).add(name)
+    for volume in compose.raw["volumes"]:
+        found = users.get(volume, set()) - {"objects-volume"}
+        if len(found) != 1:
+            yield f"{sorted(found)} have the volume {volume}"
+
+
+CHECKS = [
+    has_every_part,
+    stands_in_its_place,
+    listens_where_it_is_published,
+    tells_browsers_where_it_is,
+    keeps_its_gateways_addresses,
+    believes_whom_it_should,
+    shares_no_volume,
+]
