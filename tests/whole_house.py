@@ -337,13 +337,9 @@ class FilledSchool:
         self.ids["other_guardian_id"] = (await self.made("/guardians", **self.person("Gus")))["id"]
         self.ids["guardian_id"] = (await self.made("/guardians", **self.person("Gil"), phone="+1 555 0100"))["id"]
         unreached = await self.made("/guardians", given_name=f"Gwen {self.mark}", family_name=f"Family {self.mark}")
-        await self.made(
-            "/guardian-links",
-            guardian_id=unreached["id"],
-            student_id=self.ids["student_id"],
-            relation=f"aunt {self.mark}",
-        )
         for student in ("student_id", "other_student_id"):
+            aunt = {"guardian_id": unreached["id"], "student_id": self.ids[student], "relation": f"aunt {self.mark}"}
+            await self.made("/guardian-links", **aunt)
             link = await self.made(
                 "/guardian-links",
                 guardian_id=self.ids["guardian_id"],

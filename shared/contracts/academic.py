@@ -95,9 +95,11 @@ class AttendanceDayChanged(
     lessons: list[str]
     """The titles of the lessons missed without explanation, in order of time."""
     changed_at: Instant
-    """When the mark was made, or the report changed, that is behind this; the grace period counts from here."""
+    """When the mark was made, the report changed, or the lesson was cancelled or brought back, that is behind this; the
+    grace period counts from here."""
     changed_by: UUID
-    """The login that saved the register or changed the report: nobody is alerted about their own action."""
+    """The login that saved the register, or changed the report or the lesson: nobody is alerted about their own
+    action."""
 
 
 class AbsenceReportChanged(
@@ -122,7 +124,10 @@ class AbsenceReportChanged(
 
 
 class RegisterMissing(msgspec.Struct, frozen=True, kw_only=True, tag="academic.register_missing.v1", tag_field="type"):
-    """A lesson that met and had students has no register, and it is time that somebody hears of it: once a step."""
+    """A lesson that met and had students has no register, or one that leaves out somebody who was on the roll.
+
+    Told once a step, when it is time that somebody hears of it.
+    """
 
     lesson_id: UUID
     class_id: UUID

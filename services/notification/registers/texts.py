@@ -1,4 +1,4 @@
-"""What is said of a register that nobody has taken."""
+"""What is said of a register that nobody has taken, or not to the end."""
 
 from zoneinfo import ZoneInfo
 
@@ -10,5 +10,5 @@ def register_missing(missing: RegisterMissing, time_zone: str) -> Text:
     starts_at = missing.starts_at.astimezone(ZoneInfo(time_zone))
     return Text(
         title=f"{missing.class_title}: register missing",
-        body=f"The lesson of {starts_at:%H:%M} on {written(missing.day)} has no register yet.",
+        body=f"The lesson of {starts_at:%H:%M} on {written(missing.day)} has no register yet, or one that leaves somebody out.",
     )
