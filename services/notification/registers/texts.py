@@ -8,7 +8,8 @@ from shared.contracts.academic import RegisterMissing
 
 def register_missing(missing: RegisterMissing, time_zone: str) -> Text:
     starts_at = missing.starts_at.astimezone(ZoneInfo(time_zone))
+    lesson = f"The lesson of {starts_at:%H:%M} on {written(missing.day)}"
     return Text(
         title=f"{missing.class_title}: register missing",
-        body=f"The lesson of {starts_at:%H:%M} on {written(missing.day)} has no register yet, or one that leaves somebody out.",
+        body=f"{lesson} has no register yet, or one that leaves somebody out.",
     )
