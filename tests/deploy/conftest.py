@@ -27,9 +27,13 @@ class Alone(Stack):
         return self._own_bus_url
 
 
-@pytest.fixture
-def alone(stack: Stack, tmp_path: Path) -> Generator[Alone]:
-    broker = Broker("valkey", tmp_path / "broker")
+def alone_on(transport: str, stack: Stack, directory: Path) -> Generator[Alone]:
+    broker = Broker(transport, directory / "broker")
     broker.start()
     yield Alone(stack, broker.url)
     broker.stop()
+
+
+@pytest.fixture
+def alone(stack: Stack, tmp_path: Path) -> Generator[Alone]:
+    yield from alone_on("valkey", stack, tmp_path)

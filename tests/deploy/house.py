@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,9 @@ from tools.embedded.processes import Server, free_port
 from tools.topology import SERVICE_NAMES
 
 LOOK_S: Final = 0.3
-"""How often an address asks who is ready."""
+"""How often an address asks each pod whether it is ready."""
+REFUSALS: Final = 2
+"""So often in a row a pod is not ready before it leaves the list, as in the cluster: one may be just too busy."""
 
 
 class Instance(Server):
@@ -43,38 +46,57 @@ class Instance(Server):
 class Address:
     """What a Service is in a cluster: new connections go to one of the pods that are ready, open ones stay."""
 
-    def __init__(self, instances: Sequence[Instance]) -> None:
+    def __init__(self, name: str, instances: Sequence[Instance]) -> None:
+        self._name = name
         self._instances = instances
         self._ready: list[Instance] = []
+        self.troubles: list[str] = []
+        """When nobody could be reached, and who should have been."""
         self._turn = itertools.count()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[str]:
         server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        looking = asyncio.create_task(self._look())
+        looking = [asyncio.create_task(self._look_at(each)) for each in self._instances]
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         finally:
-            looking.cancel()
+            for each in looking:
+                each.cancel()
             server.close()
 
-    async def _look(self) -> None:
+    async def leads_to(self, instance: Instance) -> None:
+        while instance not in self._ready:
+            instance.process.ensure_running()
+            await asyncio.sleep(0.05)
+
+    async def _look_at(self, instance: Instance) -> None:
+        refusals = 0
         while True:
-            found = await asyncio.gather(*(asyncio.to_thread(instance.is_ready) for instance in self._instances))
-            self._ready = [each for each, ready in zip(self._instances, found, strict=True) if ready]
+            is_ready = await asyncio.to_thread(instance.is_ready)
+            refusals = 0 if is_ready else refusals + 1
+            if is_ready and instance not in self._ready:
+                self._ready.append(instance)
+            elif refusals == REFUSALS and instance in self._ready:
+                self._ready.remove(instance)
             await asyncio.sleep(LOOK_S)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._ready:
+            self._trouble("has no pod that is ready")
             writer.close()
             return
         chosen = self._ready[next(self._turn) % len(self._ready)]
         try:
             there = await asyncio.open_connection("127.0.0.1", chosen.port)
-        except OSError:
+        except OSError as error:
+            self._trouble(f"leads to {chosen.process.name}: {type(error).__name__}")
             writer.close()
             return
         await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+
+    def _trouble(self, what: str) -> None:
+        self.troubles.append(f"{time.strftime('%X')} {self._name} {what}")
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -88,12 +110,22 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 class House:
     def __init__(
-        self, stack: Stack, instances: dict[str, list[Instance]], gateways: list[GatewayProcess], nginx: Nginx
+        self,
+        stack: Stack,
+        instances: dict[str, list[Instance]],
+        addresses: dict[str, Address],
+        gateways: list[GatewayProcess],
+        nginx: Nginx,
     ) -> None:
         self.stack = stack
         self.instances = instances
+        self.addresses = addresses
         self.gateways = gateways
         self.nginx = nginx
+
+    @property
+    def troubles(self) -> list[str]:
+        return [trouble for address in self.addresses.values() for trouble in address.troubles]
 
     @property
     def pods(self) -> list[Instance | GatewayProcess]:
@@ -120,10 +152,13 @@ async def running_house(stack: Stack, tokens: Tokens, directory: Path, **env: st
             name: [Instance(directory, name, {**stack.service_env(name), **common}) for _ in range(2)]
             for name in SERVICE_NAMES
         }
-        upstreams = {name: await opened.enter_async_context(Address(pair).open()) for name, pair in instances.items()}
+        addresses = {name: Address(name, pair) for name, pair in instances.items()}
+        upstreams = {name: await opened.enter_async_context(each.open()) for name, each in addresses.items()}
         gateways = [GatewayProcess(directory, stack, upstreams, **common) for _ in range(3)]
         nginx = Nginx(directory, [gateway.port for gateway in gateways], CONFIGURATION.read_text())
-        house = House(stack, instances, gateways, nginx)
+        house = House(stack, instances, addresses, gateways, nginx)
         async with started([*house.pods, nginx]):
-            await asyncio.sleep(3 * LOOK_S)
+            for name, pair in instances.items():
+                for instance in pair:
+                    await addresses[name].leads_to(instance)
             yield house
