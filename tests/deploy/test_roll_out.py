@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.deploy.kubernetes import PHASE
+from tests.deploy.cluster import PHASE
 from tests.deploy.manifests import ROOT
 
 SCRIPT = (ROOT / "k8s/roll-out.sh").read_text()
