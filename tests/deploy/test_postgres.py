@@ -119,6 +119,7 @@ def test_a_replica_is_made_and_follows(primary: EmbeddedPostgres, tmp_path: Path
 
         wait_until(lambda: answers(url, "SELECT text FROM auth.note") == "told", 20, "the replica to follow")
         replica.stop()
+        mounted_with_fs_group(directory)
         replica.start()
         replica.wait_ready(lambda: answers(url, "SELECT text FROM auth.note") == "told", 60)
         slot = answers(
@@ -128,6 +129,12 @@ def test_a_replica_is_made_and_follows(primary: EmbeddedPostgres, tmp_path: Path
         assert slot is True
     finally:
         replica.stop()
+
+
+def mounted_with_fs_group(directory: Path) -> None:
+    """As a kubelet does it at each mount, unless it is told to look at the root alone."""
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o2770 if path.is_dir() else 0o660))
 
 
 def replica_of(primary: EmbeddedPostgres, directory: Path, port: int) -> Process:

@@ -13,4 +13,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     [ ! -d "$PGDATA" ] || rmdir "$PGDATA"
     mv "$unfinished" "$PGDATA"
 fi
+# A cluster may have opened it to the group with the mount (fsGroup), and Postgres starts from no such folder.
+chmod 0700 "$PGDATA"
 exec postgres -D "$PGDATA" "$@"
