@@ -42,8 +42,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if isinstance(self._app, Edge) and self._app.on_close:
-            # At the first pause of what follows. By then every connection closes with its answer: one that a stream
-            # left open would be taken for the next request while it closes.
+            # At the first pause of what follows: by then nobody is let in any more.
             asyncio.get_running_loop().call_soon(self._app.on_close)
         await super().shutdown(sockets)
 

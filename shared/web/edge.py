@@ -16,6 +16,7 @@ QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 ALWAYS = ((b"x-content-type-options", b"nosniff"),)
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE = (b"connection", b"close")
+STREAM = b"text/event-stream"
 
 
 class Edge:
@@ -67,7 +68,8 @@ def _traceparent(scope: Any) -> str | None:
 
 def _add_headers(message: Any, *, is_last: bool) -> None:
     headers = list(message["headers"])
-    if is_last:
+    # A stream mostly ends because its process does: a connection kept after it would be closed under the next request.
+    if is_last or any(name.lower() == b"content-type" and value.startswith(STREAM) for name, value in headers):
         headers.append(CLOSE)
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NO_STORE)

@@ -34,6 +34,7 @@ async def test_a_stop_ends_live_streams_whole_and_well_within_the_grace(
         try:
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=GRACE_S * 2) as client:
                 streams = [await read(client, tokens) for _ in range(READERS)]
+                assert {stream.headers["connection"] for stream in streams} == {"close"}
                 bodies = [stream.aiter_bytes() for stream in streams]
                 assert {(await anext(body))[:6] for body in bodies} == {b"retry:"}
 
