@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from shared import problems, telemetry
 from shared.problems import Problem
 from shared.web.rendering import MEDIA_TYPE, encode
+from shared.web.server import Server
 
 LINE_BYTES = 1024
 
@@ -118,7 +119,7 @@ def server_of(app: Gateway, settings: Settings) -> uvicorn.Server:
         log_config=None,
         timeout_graceful_shutdown=round(settings.stop_grace_s),
     )
-    return uvicorn.Server(config)
+    return Server(config, on_close=app.end_streams)
 
 
 async def _run(server: uvicorn.Server) -> None:
@@ -144,6 +145,5 @@ async def serve(app: Gateway, settings: Settings) -> bool:
     if not serving.done():
         await asyncio.sleep(settings.drain_s)
     server.should_exit = True
-    app.end_streams()
     await serving
     return server.started

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from shared.settings import ServiceSettings, SettingsError
 from shared.web.app import health_app, litestar_of
 from shared.web.edge import Edge
 from shared.web.openapi import openapi_document
+from shared.web.server import Server
 from shared.worker import Worker
 
 log = structlog.get_logger()
@@ -31,20 +31,6 @@ WORKER_POOL_WAIT_S = 30.0
 """Nobody waits for a worker as one waits for an answer."""
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
-
-
-class _Server(uvicorn.Server):
-    """Ends the streams when it closes: it would wait for them as long as it may, and cut them."""
-
-    def __init__(self, config: uvicorn.Config, app: ASGIApp) -> None:
-        super().__init__(config)
-        self._app = app
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if isinstance(self._app, Edge) and self._app.on_close:
-            # At the first pause of what follows: by then nobody is let in any more.
-            asyncio.get_running_loop().call_soon(self._app.on_close)
-        await super().shutdown(sockets)
 
 
 class VerbFailed(Exception):
@@ -172,7 +158,7 @@ async def _listen(app: ASGIApp, inside: Litestar, loaded: ServiceSettings, stopp
         log_config=None,
         timeout_graceful_shutdown=round(loaded.stop_grace_s),
     )
-    server = _Server(config, app)
+    server = Server(config, on_close=app.on_close if isinstance(app, Edge) else None)
     # uvicorn would take the signals for itself; here they stop the worker too.
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)

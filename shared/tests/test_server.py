@@ -1,0 +1,61 @@
+"""What becomes, when a server closes, of who was let in last."""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+
+from shared.web.server import Server
+
+ASKED = b"POST / HTTP/1.1\r\nHost: service.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def answer_to_who_was_let_in_last(kind: type[uvicorn.Server]) -> bytes:
+    """Connected before the server closes, asking when it has begun to."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None)
+    server = kind(config)
+    serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.sleep(0.1)  # it is let in
+    server.should_exit = True
+    await asyncio.sleep(0.25)  # uvicorn looks ten times a second
+    try:
+        writer.write(ASKED)
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+        await serving
+
+
+async def test_who_was_let_in_last_is_answered() -> None:
+    assert (await answer_to_who_was_let_in_last(Server)).startswith(b"HTTP/1.1 204")
+
+
+async def test_control_uvicorn_alone_cuts_who_was_let_in_last() -> None:
+    assert await answer_to_who_was_let_in_last(uvicorn.Server) == b""
+
+
+async def test_nobody_is_let_in_any_more_when_streams_are_ended() -> None:
+    refused: list[bool] = []
+
+    def on_close() -> None:
+        refused.append(all(not each.is_serving() for each in server.servers))
+
+    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None), on_close=on_close)
+    serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
+    while not server.started:
+        await asyncio.sleep(0.01)
+    server.should_exit = True
+    await serving
+
+    assert refused == [True]
