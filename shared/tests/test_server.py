@@ -1,6 +1,7 @@
 """What becomes, when a server closes, of who was let in last."""
 
 import asyncio
+import socket
 from typing import Any
 
 import uvicorn
@@ -43,6 +44,35 @@ async def test_who_was_let_in_last_is_answered() -> None:
 
 async def test_control_uvicorn_alone_cuts_who_was_let_in_last() -> None:
     assert await answer_to_who_was_let_in_last(uvicorn.Server) == b""
+
+
+async def test_who_waits_at_the_door_is_answered() -> None:
+    assert (await answer_to_who_waits_at_the_door(Server)).startswith(b"HTTP/1.1 204")
+
+
+async def test_control_uvicorn_alone_cuts_who_waits_at_the_door() -> None:
+    assert await answer_to_who_waits_at_the_door(uvicorn.Server) == b""
+
+
+async def answer_to_who_waits_at_the_door(kind: type[uvicorn.Server]) -> bytes:
+    """Asking at the very moment in which it closes: the loop has had no turn to let them in."""
+    server = kind(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    client = socket.socket()
+    client.settimeout(10)
+    client.connect(("127.0.0.1", port))
+    client.sendall(ASKED)
+    await server.shutdown()
+    try:
+        return await asyncio.to_thread(client.recv, 1000)
+    except ConnectionError:
+        return b""
+    finally:
+        client.close()
+        serving.cancel()
 
 
 async def test_nobody_is_let_in_any_more_when_streams_are_ended() -> None:

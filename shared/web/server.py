@@ -1,9 +1,11 @@
-"""uvicorn, closing in an order in which nobody who was let in is left without an answer."""
+"""uvicorn, closing in an order in which nobody who came before is left without an answer."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import uvicorn
 
@@ -20,11 +22,31 @@ class Server(uvicorn.Server):
         self._on_close = on_close
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        waiting = [each for server in self.servers for door in server.sockets for each in _at(door)]
         for server in self.servers:
             server.close()
         for each in sockets or []:
             each.close()
         if self._on_close:
             self._on_close()
+        loop = asyncio.get_running_loop()
+        for each in waiting:
+            await loop.connect_accepted_socket(self._protocol, each)
         await asyncio.sleep(LAST_ASK_S)
         await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes them."""
+        kind: Any = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _at(door: Any) -> list[socket.socket]:
+    """Who has connected and was not let in yet: the kernel would cut them with the listening socket."""
+    let_in: list[socket.socket] = []
+    with socket.socket(fileno=os.dup(door.fileno())) as own, suppress(BlockingIOError):
+        own.setblocking(False)
+        while True:
+            let_in.append(own.accept()[0])
+            let_in[-1].setblocking(False)
+    return let_in
