@@ -43,7 +43,6 @@ class Wire:
         writer.close()
 
     def cut(self) -> None:
-        self.is_cut = True
         for end in self._ends:
             end.close()
 

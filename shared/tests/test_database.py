@@ -240,6 +240,7 @@ async def test_a_pool_is_healthy_soon_after_postgres_came_back(
             settings = stack.settings(ServiceSettings, "school", database_url=url, database_pool_wait_s=0.5)
             databases.append(await opened.enter_async_context(Database(settings)))
         await asyncio.gather(*map(healthy_after, databases))
+        wire.is_cut = True
         wire.cut()
         ends_at = time.monotonic() + OUTAGE_S
         await asyncio.gather(*(asked_in_vain(each, ends_at) for each in databases))
