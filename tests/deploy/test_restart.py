@@ -26,7 +26,7 @@ from tests.deploy.house import Address, House, Instance, running_house
 from tests.deploy.roll_out_load import Load
 from tools.topology import SERVICE_NAMES
 
-ROUNDS: Final = int(os.environ.get("RESTART_ROUNDS", "3"))
+ROUNDS: Final = int(os.environ.get("RESTART_ROUNDS", "1"))
 """How often each process is restarted."""
 PER_SECOND: Final = 200.0
 AT_LEAST_PER_SECOND: Final = 30.0
