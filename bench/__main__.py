@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from bench import peers
-from bench.calls import FILE_OPERATIONS, SIGN_INS
+from bench.calls import SIGN_INS, SPANS
 from bench.house import PASSWORD, Bench, User, new_stack
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
 from bench.rush import Rush
@@ -86,7 +86,7 @@ async def rush(stack: Stack, users: list[User], *, at_once: int, hold_s: float) 
     after, queries = usage(stack), watch.queries(seconds=seconds)
     alerts = await watch.alerts(expected=len(playing.absent), timeout_s=LATEST_ALERT_S)
     calls = playing.times.percentiles()
-    requests = sum(each.count for name, each in calls.items() if name not in FILE_OPERATIONS)
+    requests = sum(each.count for name, each in calls.items() if name not in SPANS)
     failures = playing.failures + Counter({watch.fault: 1} if watch.fault else {})
     return Result(
         began_at=began_at.isoformat(timespec="seconds"),
@@ -99,7 +99,7 @@ async def rush(stack: Stack, users: list[User], *, at_once: int, hold_s: float) 
         requests_per_minute=requests * 60 / seconds,
         session_seconds=playing.busy_s / max(len(playing.signed_in), 1),
         calls=calls,
-        answers=playing.times.of_all(but=(*SIGN_INS, *FILE_OPERATIONS)),
+        answers=playing.times.of_all(but=(*SIGN_INS, *SPANS)),
         queries=queries,
         connections=watch.connections,
         alerts=alerts,

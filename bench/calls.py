@@ -17,3 +17,7 @@ SIGN_INS: Final = (SIGN_IN, COME_AGAIN)
 DASHBOARDS: Final = (OFFICE_DAY, TEACHER_DAY, GUARDIAN_DAY)
 FILE_OPERATIONS: Final = (UPLOAD, LETTER_UPLOAD, DOWNLOAD)
 """Bytes that travel between a browser and the object store; what is asked of the API for it is counted by itself."""
+FOLLOWED: Final = "a saved register, until today shows it"
+"""From the answer to who saved it to the first day that says so."""
+SPANS: Final = (*FILE_OPERATIONS, FOLLOWED)
+"""What is no call of the API, but made of some."""

@@ -70,6 +70,10 @@ class FrontEnd:
             raise Failed(f"{name}: {status} {_slug(answer)}")
         return msgspec.json.decode(answer) if answer else None
 
+    def took(self, name: str, seconds: float, *, is_success: bool) -> None:
+        """Of something that is no single call."""
+        self._times.add(name, seconds, is_success=is_success)
+
     async def upload(self, name: str, content: bytes) -> str:
         """A PDF straight into the object store, as a browser does it, timed from the first question to `ready`."""
         began = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from bench.calls import DOWNLOAD, GUARDIAN_DAY, LETTER_UPLOAD, OFFICE_DAY, TEACHER_DAY, UPLOAD
+from bench.calls import DOWNLOAD, FOLLOWED, GUARDIAN_DAY, LETTER_UPLOAD, OFFICE_DAY, TEACHER_DAY, UPLOAD
 from bench.client import Failed, FrontEnd
 from bench.crowd import Crowd
 from bench.house import PASSWORD, User
@@ -20,6 +20,9 @@ THINK_S: Final = (1.0, 4.0)
 """Between two calls a person looks at the screen."""
 ARRIVE_S: Final = 30.0
 """Over which those of the first wave arrive; from then on one comes whenever one leaves."""
+LOOK_S: Final = 0.1
+FOLLOWED_WITHIN_S: Final = 30.0
+"""A day that does not show by then what was saved never will; that is counted as a failure."""
 SLACK_S: Final = 5.0
 """So much longer than asked the places are kept taken: the last of the first wave are a moment late."""
 
@@ -148,7 +151,17 @@ class Person:
         marks = [{"student_id": each, "code": "A" if each in missing else "P"} for each in students]
         await self._ask.put("save a register", path, version=register["version"], marks=marks)
         self._absent |= missing
+        await self._see_it_saved(lesson_id)
         await self._think()
+
+    async def _see_it_saved(self, lesson_id: str) -> None:
+        """The day is read from what events tell, so it is a moment behind."""
+        began, is_shown = time.perf_counter(), False
+        while not is_shown and time.perf_counter() - began < FOLLOWED_WITHIN_S:
+            await asyncio.sleep(LOOK_S)
+            lessons = (await self._ask.get(TEACHER_DAY, "/today"))["lessons"]
+            is_shown = any((each["lesson_id"], each["register"]) == (lesson_id, "saved") for each in lessons)
+        self._ask.took(FOLLOWED, time.perf_counter() - began, is_success=is_shown)
 
     async def _look_after_a_child(self) -> None:
         await self._ask.get(GUARDIAN_DAY, "/today")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.calls import COME_AGAIN, DOWNLOAD, GUARDIAN_DAY, OFFICE_DAY, SIGN_IN, TEACHER_DAY, UPLOAD
+from bench.calls import COME_AGAIN, DOWNLOAD, FOLLOWED, GUARDIAN_DAY, OFFICE_DAY, SIGN_IN, TEACHER_DAY, UPLOAD
 from bench.measures import Connections, Percentiles, Queries
 from bench.table import NOT_MEASURED, Failure, Result, Row, rows_of, text_of
 
@@ -42,6 +42,7 @@ GOOD_CALLS = {
     TEACHER_DAY: taking(40),
     GUARDIAN_DAY: taking(40),
     "save a register": taking(190),
+    FOLLOWED: taking(1500),
     UPLOAD: taking(400, count=50),
     DOWNLOAD: taking(5, count=300),
 }
@@ -117,6 +118,7 @@ def test_no_row_depends_on_what_was_measured() -> None:
         (changed(answers=taking(200)), "all calls but sign in, p95"),
         (with_call("save a register", taking(200)), "worst call, p95 (save a register)"),
         (with_call(SIGN_IN, taking(200)), "sign in, p95"),
+        (with_call(FOLLOWED, taking(2000)), "from a save to the dashboard, p99"),
         (with_call(UPLOAD, taking(2000)), "10 MB upload, p95"),
         (queries(mean_ms=100), "database queries, mean"),
         (queries(slower_than_100_ms=1), "statements slower than 100 ms on average"),
@@ -143,6 +145,7 @@ def test_the_dashboard_of_every_role_counts(name: str) -> None:
     ("result", "areas"),
     [
         (without_call(UPLOAD), {"10 MB upload, p95"}),
+        (without_call(FOLLOWED), {"from a save to the dashboard, p99"}),
         (without_call(SIGN_IN), {"sign in, p95", "sign-ins told to come again (503)"}),
         (changed(answers=NOTHING), {"all calls but sign in, p95"}),
         (
@@ -171,7 +174,7 @@ def test_who_was_told_to_come_again_is_shown_and_must_have_come_in() -> None:
     assert area in unmet(with_call(SIGN_IN, taking(150, failed=1)))
 
 
-@pytest.mark.parametrize("hidden", [SIGN_IN, COME_AGAIN, UPLOAD, DOWNLOAD])
+@pytest.mark.parametrize("hidden", [SIGN_IN, COME_AGAIN, UPLOAD, DOWNLOAD, FOLLOWED])
 def test_the_worst_call_is_one_of_the_api(hidden: str) -> None:
     assert row(with_call(hidden, taking(1999)), "worst call").measured == "190.0 ms"
 
