@@ -267,7 +267,8 @@ CREATE TABLE school.today_register (
     late integer NOT NULL,
     excused integer NOT NULL,
     version bigint NOT NULL,
-    touched_at timestamp with time zone NOT NULL
+    touched_at timestamp with time zone NOT NULL,
+    marked_student_ids uuid[]
 );
 
 ALTER TABLE ONLY school.today_register FORCE ROW LEVEL SECURITY;

@@ -175,6 +175,8 @@ class RegisterSaved(msgspec.Struct, frozen=True, kw_only=True, tag="academic.reg
     absent: int
     late: int
     excused: int
+    marked_student_ids: list[UUID] | None = None
+    """Who has a mark; None where an older publisher did not say."""
 
 
 AcademicEvent = (

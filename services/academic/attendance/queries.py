@@ -46,6 +46,7 @@ class MarkCounts(msgspec.Struct, frozen=True, kw_only=True):
     absent: int
     late: int
     excused: int
+    marked_student_ids: list[UUID]
 
 
 class EarlierMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,9 +212,10 @@ MARK_COUNTS = """
 SELECT count(*) FILTER (WHERE current.kind = 'present') AS present,
        count(*) FILTER (WHERE current.kind = 'absent') AS absent,
        count(*) FILTER (WHERE current.kind = 'late') AS late,
-       count(*) FILTER (WHERE current.kind = 'excused') AS excused
+       count(*) FILTER (WHERE current.kind = 'excused') AS excused,
+       coalesce(array_agg(current.student_id ORDER BY current.student_id), '{}') AS marked_student_ids
 FROM (
-    SELECT DISTINCT ON (student_id) kind
+    SELECT DISTINCT ON (student_id) student_id, kind
     FROM attendance_mark
     WHERE school_id = %(school_id)s
     AND lesson_id = %(lesson_id)s
@@ -223,7 +225,7 @@ FROM (
 
 
 async def mark_counts(reader: Reader, *, school_id: UUID, lesson_id: UUID) -> MarkCounts:
-    """How many students have which kind of mark now."""
+    """How many students have which kind of mark now, and who has one."""
     found = await reader.one(MarkCounts, MARK_COUNTS, school_id=school_id, lesson_id=lesson_id)
     assert found is not None
     return found

@@ -128,16 +128,17 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
 # Uses lesson_day.
 REGISTERS = """
 SELECT lesson.id AS lesson_id, lesson.day, register.saved_at, register.version, counts.present, counts.absent,
-       counts.late, counts.excused
+       counts.late, counts.excused, counts.marked_student_ids
 FROM lesson
 JOIN register ON register.school_id = lesson.school_id AND register.lesson_id = lesson.id
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE current.kind = 'present') AS present,
            count(*) FILTER (WHERE current.kind = 'absent') AS absent,
            count(*) FILTER (WHERE current.kind = 'late') AS late,
-           count(*) FILTER (WHERE current.kind = 'excused') AS excused
+           count(*) FILTER (WHERE current.kind = 'excused') AS excused,
+           coalesce(array_agg(current.student_id ORDER BY current.student_id), '{}') AS marked_student_ids
     FROM (
-        SELECT DISTINCT ON (attendance_mark.student_id) attendance_mark.kind
+        SELECT DISTINCT ON (attendance_mark.student_id) attendance_mark.student_id, attendance_mark.kind
         FROM attendance_mark
         WHERE attendance_mark.school_id = lesson.school_id
         AND attendance_mark.lesson_id = lesson.id
@@ -162,6 +163,7 @@ class RegisterRow(msgspec.Struct, frozen=True, kw_only=True):
     absent: int
     late: int
     excused: int
+    marked_student_ids: list[UUID]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -151,6 +151,16 @@ async def test_a_saved_register_is_told_with_its_marks_counted(school: School, t
     ((version, saved),) = told.registers(taught.lesson_id)
     assert (version, saved.day) == (1, TODAY)
     assert (saved.present, saved.absent, saved.late, saved.excused) == (1, 1, 0, 0)
+    assert saved.marked_student_ids == sorted(taught.student_ids)
+
+
+async def test_a_register_that_leaves_somebody_out_names_who_is_in_it(school: School, told: Told) -> None:
+    taught = await school.a_taught_class()
+    ada, ben = taught.student_ids
+    await school.save_register(taught, 0, {ben: "P"})
+    await school.save_register(taught, 1, {ada: "A"})
+
+    assert [saved.marked_student_ids for _, saved in told.registers(taught.lesson_id)] == [[ben], sorted([ada, ben])]
 
 
 async def test_a_correction_is_told_again_and_a_repeat_is_not(school: School, told: Told) -> None:

@@ -129,15 +129,16 @@ SET version = excluded.version, touched_at = excluded.touched_at
 SAVE_REGISTER = (
     """
 INSERT INTO today_register AS kept (
-    school_id, day, lesson_id, saved_at, present, absent, late, excused, version, touched_at
+    school_id, day, lesson_id, saved_at, present, absent, late, excused, marked_student_ids, version, touched_at
 )
 VALUES (
-    %(school_id)s, %(day)s, %(lesson_id)s, %(saved_at)s, %(present)s, %(absent)s, %(late)s, %(excused)s, %(version)s,
-    clock_timestamp()
+    %(school_id)s, %(day)s, %(lesson_id)s, %(saved_at)s, %(present)s, %(absent)s, %(late)s, %(excused)s,
+    %(marked_student_ids)s, %(version)s, clock_timestamp()
 )
 ON CONFLICT (school_id, day, lesson_id) DO UPDATE
 SET saved_at = excluded.saved_at, present = excluded.present, absent = excluded.absent, late = excluded.late,
-    excused = excluded.excused, version = excluded.version, touched_at = excluded.touched_at
+    excused = excluded.excused, marked_student_ids = excluded.marked_student_ids, version = excluded.version,
+    touched_at = excluded.touched_at
 """
     + IF_NEWS
 )

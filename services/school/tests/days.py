@@ -85,9 +85,11 @@ def plan(day: date, *lessons: LessonOfDay) -> LessonsPlanned:
     return LessonsPlanned(day=day, lessons=list(lessons))
 
 
-def saved(day: date, lesson_id: UUID, **counts: int) -> RegisterSaved:
-    marks = {"present": 0, "absent": 0, "late": 0, "excused": 0, **counts}
-    return RegisterSaved(lesson_id=lesson_id, day=day, saved_at=clock.now(), **marks)
+def saved(day: date, lesson_id: UUID, *marked: UUID, **counts: int) -> RegisterSaved:
+    kinds = {"present": 0, "absent": 0, "late": 0, "excused": 0, **counts}
+    return RegisterSaved(
+        lesson_id=lesson_id, day=day, saved_at=clock.now(), **kinds, marked_student_ids=list(marked) or None
+    )
 
 
 def marked(day: date, student_id: UUID, status: Any, *, is_unexplained_absence: bool = False) -> AttendanceDayChanged:

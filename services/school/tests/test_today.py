@@ -31,7 +31,7 @@ from shared.ids import new_id
 NOTHING = {
     "people": {"students": 0, "teachers": 0, "classes": 0},
     "attendance": {"present": 0, "absent": 0, "late": 0, "excused": 0, "unmarked": 0},
-    "registers": {"lessons": 0, "saved": 0, "missing": 0, "to_come": 0, "not_needed": 0},
+    "registers": {"lessons": 0, "saved": 0, "incomplete": 0, "missing": 0, "to_come": 0, "not_needed": 0},
     "unreached": {"guardians": 0, "students": []},
     "pending": {"leave": 0, "absences": 0},
 }
@@ -104,7 +104,7 @@ async def test_the_office_sees_what_became_of_registers(day: SchoolDay, taught: 
 
     registers = (await day.office())["registers"]
 
-    assert registers == {"lessons": 4, "saved": 1, "missing": 1, "to_come": 1, "not_needed": 1}
+    assert registers == {"lessons": 4, "saved": 1, "incomplete": 0, "missing": 1, "to_come": 1, "not_needed": 1}
 
 
 async def test_the_office_sees_whom_no_mail_reached(day: SchoolDay, taught: Taught) -> None:
@@ -198,6 +198,35 @@ async def test_a_teacher_sees_their_lessons_those_without_a_register_first(day: 
     starts_at = local(lessons[0]["starts_at"])
     assert starts_at == open_.starts_at
     assert starts_at.utcoffset() == open_.starts_at.astimezone(ZoneInfo(TIME_ZONE)).utcoffset()
+
+
+async def test_a_register_that_leaves_somebody_out_is_incomplete_until_they_are_in_it_or_gone(
+    day: SchoolDay, taught: Taught
+) -> None:
+    partial, whole = (lesson(taught.class_id, taught.tess, begins_in=each) for each in (-60, -120))
+    await day.hear(
+        plan(day.today, partial, whole),
+        saved(day.today, whole.lesson_id, taught.ada, taught.ben, present=2),
+        saved(day.today, partial.lesson_id, taught.ada, present=1),
+    )
+    assert [each["register"] for each in await day.lessons(taught.tess)] == ["incomplete", "saved"]
+    assert (await day.office())["registers"] == NOTHING["registers"] | {"lessons": 2, "saved": 1, "incomplete": 1}
+
+    cleo = new_id()
+    everybody = [member(taught.tess, "teacher"), *map(member, (taught.ada, taught.ben, cleo))]
+    await day.hear(student(cleo, "Cleo"), a_class(taught.class_id, *everybody), version=2)
+    assert [each["register"] for each in await day.lessons(taught.tess)] == ["incomplete", "incomplete"]
+
+    both = [
+        saved(day.today, whole.lesson_id, taught.ada, taught.ben, cleo, present=3),
+        saved(day.today, partial.lesson_id, taught.ada, cleo, present=2),
+    ]
+    await day.hear(*both, version=2)
+    assert [each["register"] for each in await day.lessons(taught.tess)] == ["incomplete", "saved"]
+
+    await day.hear(a_class(taught.class_id, *everybody[:2], everybody[3]), version=3)
+    assert [each["register"] for each in await day.lessons(taught.tess)] == ["saved", "saved"]
+    assert (await day.office())["registers"] == NOTHING["registers"] | {"lessons": 2, "saved": 2}
 
 
 async def test_a_guardian_sees_each_child(day: SchoolDay, taught: Taught) -> None:

@@ -79,11 +79,25 @@ async def attendance(reader: Reader, *, school_id: UUID, day: date, has_lessons:
     return found or Attendance(present=0, absent=0, late=0, excused=0, unmarked=0)
 
 
+# Nobody knows it of a register that was told without names. Uses the key of today_class_member.
+IS_INCOMPLETE: LiteralString = """EXISTS (
+    SELECT 1
+    FROM today_class_member AS unmarked
+    WHERE unmarked.school_id = lesson.school_id
+    AND unmarked.class_id = lesson.class_id
+    AND unmarked.role = 'student'
+    AND NOT unmarked.person_id = ANY(register.marked_student_ids)
+    AND unmarked.starts_on <= lesson.day
+    AND (unmarked.ends_on IS NULL OR unmarked.ends_on >= lesson.day)
+) AS is_incomplete"""
+
 # Uses the keys of today_lesson, today_register and today_class_member. A day has as many rows as lessons begin at
 # different times.
-LESSONS = """
+LESSONS = (
+    """
 SELECT lesson.starts_at,
-       count(register.lesson_id) AS saved,
+       count(register.lesson_id) FILTER (WHERE NOT marks.is_incomplete) AS saved,
+       count(register.lesson_id) FILTER (WHERE marks.is_incomplete) AS incomplete,
        count(*) FILTER (WHERE register.lesson_id IS NULL AND roll.has_students) AS unsaved,
        count(*) FILTER (WHERE register.lesson_id IS NULL AND NOT roll.has_students) AS empty
 FROM today_lesson AS lesson
@@ -98,6 +112,9 @@ CROSS JOIN LATERAL (SELECT EXISTS (
     AND member.starts_on <= lesson.day
     AND (member.ends_on IS NULL OR member.ends_on >= lesson.day)
 ) AS has_students) AS roll
+CROSS JOIN LATERAL (SELECT """
+    + IS_INCOMPLETE
+    + """) AS marks
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
 AND NOT lesson.is_cancelled
@@ -105,6 +122,7 @@ GROUP BY lesson.starts_at
 ORDER BY lesson.starts_at
 LIMIT 2000
 """
+)
 
 
 async def lessons(reader: Reader, *, school_id: UUID, day: date) -> list[LessonsAt]:
@@ -186,9 +204,13 @@ async def pending(reader: Reader, *, school_id: UUID, day: date) -> OpenReports:
 
 
 # Uses the keys of today_lesson (the lessons of a day are few), today_register and today_class_member.
-TAUGHT = """
+TAUGHT = (
+    """
 SELECT lesson.lesson_id, lesson.class_id, lesson.class_title, lesson.starts_at, lesson.ends_at, lesson.is_cancelled,
        register.saved_at,
+       """
+    + IS_INCOMPLETE
+    + """,
        (
            SELECT count(DISTINCT member.person_id)
            FROM today_class_member AS member
@@ -207,6 +229,7 @@ AND %(teacher_id)s = ANY(lesson.teacher_ids)
 ORDER BY lesson.starts_at, lesson.lesson_id
 LIMIT 100
 """
+)
 
 
 async def taught(reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID) -> list[LessonTaught]:

@@ -1,7 +1,8 @@
 """What the facts of a day come to at a moment of it, and in which order lessons are shown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.school.today.schemas import (
@@ -18,6 +19,7 @@ from services.school.today.schemas import (
 )
 
 QUARTER_S = 15 * 60
+LACKING: Final[Collection[RegisterState]] = ("missing", "incomplete")
 
 
 def quarter_of(now: datetime) -> int:
@@ -61,8 +63,9 @@ def registers(lessons: Sequence[LessonsAt], *, now: datetime) -> Registers:
     begun = [each for each in lessons if each.starts_at <= now]
     later = [each for each in lessons if each.starts_at > now]
     return Registers(
-        lessons=sum(each.saved + each.unsaved + each.empty for each in lessons),
+        lessons=sum(each.saved + each.incomplete + each.unsaved + each.empty for each in lessons),
         saved=sum(each.saved for each in lessons),
+        incomplete=sum(each.incomplete for each in lessons),
         missing=sum(each.unsaved for each in begun),
         to_come=sum(each.unsaved + each.empty for each in later),
         not_needed=sum(each.empty for each in begun),
@@ -85,7 +88,7 @@ def own_lesson(taught: LessonTaught, zone: ZoneInfo, *, now: datetime) -> OwnLes
 
 def register_state(lesson: LessonTaught, *, now: datetime) -> RegisterState:
     if lesson.saved_at is not None:
-        return "saved"
+        return "incomplete" if lesson.is_incomplete else "saved"
     if lesson.is_cancelled:
         return "not_needed"
     if lesson.starts_at > now:
@@ -95,4 +98,4 @@ def register_state(lesson: LessonTaught, *, now: datetime) -> RegisterState:
 
 def missing_first(lessons: Iterable[OwnLesson]) -> list[OwnLesson]:
     """Otherwise in order of time."""
-    return sorted(lessons, key=lambda each: (each.register != "missing", each.starts_at, each.lesson_id))
+    return sorted(lessons, key=lambda each: (each.register not in LACKING, each.starts_at, each.lesson_id))

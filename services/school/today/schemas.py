@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-RegisterState = Literal["missing", "saved", "to_come", "not_needed"]
+RegisterState = Literal["missing", "incomplete", "saved", "to_come", "not_needed"]
 DayStatus = Literal["present", "late", "absent", "excused", "unmarked"]
 
 
@@ -41,6 +41,9 @@ class Registers(msgspec.Struct, frozen=True, kw_only=True):
 
     lessons: int
     saved: int
+    """With a mark for everybody."""
+    incomplete: int
+    """Saved, and somebody of the class has no mark."""
     missing: int
     """Begun, with students, and not saved."""
     to_come: int
@@ -54,6 +57,7 @@ class LessonsAt(msgspec.Struct, frozen=True, kw_only=True):
 
     starts_at: datetime
     saved: int
+    incomplete: int
     unsaved: int
     """Of those with students."""
     empty: int
@@ -102,6 +106,8 @@ class LessonTaught(msgspec.Struct, frozen=True, kw_only=True):
     is_cancelled: bool
     students: int
     saved_at: datetime | None
+    is_incomplete: bool
+    """Saved, and somebody of the class has no mark."""
 
 
 class OwnLesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +185,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     office: OfficeDay | None = None
     """For a school admin."""
     lessons: list[OwnLesson] | None = None
-    """For a teacher: their own, those that lack a register first."""
+    """For a teacher: their own, those that lack a register or marks first."""
     students: list[StudentDay] | None = None
     """For a guardian, each child; for a student, themselves."""
     unread_messages: int | None = None
