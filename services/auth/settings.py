@@ -17,7 +17,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Where the gateway puts the address of the client; empty: the peer of the connection is the client."""
     hash_threads: int = 2
     hash_waiting: int = 100
-    """How many password checks may wait for a thread; further ones are told 503."""
+    """How many password checks may wait for a thread; further ones are told when to come again.
+
+    With `hash_threads` well below a gateway's `upstream_connections`: each that waits holds one of them.
+    """
     access_token_s: int = 600
     refresh_idle_days: int = 30
     invite_days: int = 14

@@ -6,7 +6,8 @@ is away, but for those who asked in the moment in which it went.
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import hiredis
@@ -14,7 +15,7 @@ import msgspec
 import structlog
 
 from services.auth.settings import Settings
-from shared.problems import TooManyRequests
+from shared.problems import TooManyRequests, Unavailable
 from shared.redis_pipe import RedisDown, RedisPipe
 
 log = structlog.get_logger()
@@ -37,6 +38,13 @@ for _, key in ipairs(KEYS) do
     end
 end
 return 0
+"""
+GIVE_BACK: Final = """
+for _, key in ipairs(KEYS) do
+    if tonumber(redis.call('GET', key) or '0') > 0 then
+        redis.call('DECR', key)
+    end
+end
 """
 LOCAL_LIMIT: Final = 5
 LOCAL_KEYS: Final = 50_000
@@ -73,12 +81,32 @@ class Throttle:
         if wait_ms > 0:
             raise TooManyAttempts(headers={"Retry-After": str(-(-wait_ms // 1000))})
 
-    async def forgive(self, kind: str, account: str, ip: str) -> None:
-        """The attempt was right: the owner starts anew at this address; what others tried elsewhere stays counted."""
-        own = self._buckets(kind, account, ip)[0]
-        self._local.forget(own.key)
+    @asynccontextmanager
+    async def attempt(self, kind: str, account: str, ip: str) -> AsyncGenerator[None]:
+        """Count an attempt, and no longer once it was right, or could not be made at all (Unavailable).
+
+        Who was right starts anew at this address, and has taken nothing from those behind the same address, who may be
+        a whole school; what others tried elsewhere stays counted. Raises TooManyAttempts.
+        """
+        await self.count(kind, account, ip)
+        own, *shared = self._buckets(kind, account, ip)
         try:
-            await self._redis.execute("DEL", own.key)
+            yield
+        except Unavailable:
+            await self._give_back([own, *shared])
+            raise
+        self._local.forget(own.key)
+        await self._execute("DEL", own.key)
+        await self._give_back(shared)
+
+    async def _give_back(self, buckets: Sequence[Bucket]) -> None:
+        keys = [bucket.key for bucket in buckets]
+        self._local.give_back(keys)
+        await self._execute("EVAL", GIVE_BACK, len(keys), *keys)
+
+    async def _execute(self, *command: str | int) -> None:
+        try:
+            await self._redis.execute(*command)
         except (RedisDown, hiredis.ReplyError) as error:
             log.warning("throttle_is_local", error=type(error).__name__)
 
@@ -120,6 +148,12 @@ class LocalCounters:
 
     def forget(self, key: str) -> None:
         self._taken.pop(key, None)
+
+    def give_back(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            count, ends = self._taken.get(key, (0, 0.0))
+            if count > 0:
+                self._taken[key] = (count - 1, ends)
 
     def _count(self, bucket: Bucket, now: float) -> tuple[int, float]:
         count, ends = self._taken.get(bucket.key, (0, 0.0))

@@ -77,7 +77,11 @@ async def reissue(database: Database, kit: Kit, school_id: UUID, invite_id: UUID
 async def accept(database: Database, kit: Kit, given: Acceptance, ip: str) -> SignedIn:
     """Raises TooManyAttempts, CodeRefused, PasswordNeeded, WrongCredentials, WeakPassword, LoginJustMade."""
     code_hash = codes.hash_code(given.code)
-    await kit.throttle.count("redeem", code_hash, ip)
+    async with kit.throttle.attempt("redeem", code_hash, ip):
+        return await _redeem(database, kit, code_hash, given, ip)
+
+
+async def _redeem(database: Database, kit: Kit, code_hash: str, given: Acceptance, ip: str) -> SignedIn:
     invite = await _invite_of_code(database, code_hash)
     known = await accounts.account_by_email(database.reader(), invite.email_normalised)
     if given.password is None:

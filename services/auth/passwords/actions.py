@@ -76,7 +76,11 @@ def _new_reset(kit: Kit, wanted: Wanted) -> tuple[Reset, Event]:
 async def confirm_reset(database: Database, kit: Kit, given: ResetConfirmation, ip: str) -> None:
     """Raises TooManyAttempts, CodeRefused, WeakPassword (and then the code stays good)."""
     code_hash = codes.hash_code(given.code)
-    await kit.throttle.count("redeem", code_hash, ip)
+    async with kit.throttle.attempt("redeem", code_hash, ip):
+        await _redeem(database, kit, code_hash, given)
+
+
+async def _redeem(database: Database, kit: Kit, code_hash: str, given: ResetConfirmation) -> None:
     reset = await queries.open_reset(database.reader(), code_hash, now=clock.now())
     account = await accounts.account(database.reader(), reset.user_id) if reset else None
     if reset is None or account is None or not account.is_active:

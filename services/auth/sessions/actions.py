@@ -30,12 +30,11 @@ async def sign_in(database: Database, kit: Kit, given: SignIn, ip: str) -> Signe
 
 
 async def check_password(kit: Kit, account: Account | None, *, email: str, password: str, ip: str) -> None:
-    """Every path that looks at a password comes through here. Raises TooManyAttempts, WrongCredentials."""
-    await kit.throttle.count("sign-in", email, ip)
+    """Every path that looks at a password comes through here. Raises TooManyAttempts, WrongCredentials, Unavailable."""
     password_hash = account.password_hash if account and account.is_active else None
-    if not await kit.passwords.matches(password_hash, password):
-        raise WrongCredentials
-    await kit.throttle.forgive("sign-in", email, ip)
+    async with kit.throttle.attempt("sign-in", email, ip):
+        if not await kit.passwords.matches(password_hash, password):
+            raise WrongCredentials
 
 
 async def still(tx: Tx, account: Account | None) -> Account:

@@ -7,11 +7,13 @@ import httpx
 import pytest
 
 from services.auth.passwords.actions import answer_requests
+from services.auth.passwords.hashing import Passwords
 from services.auth.passwords.rules import COMMON, WeakPassword, require_strong
 from services.auth.tests.house import PASSWORD, House, slug
 from shared import clock
 from shared.database import Database
 from shared.ids import new_id
+from shared.problems import Unavailable
 
 NEW = "an even better horse"
 COUNT_REQUESTS = "SELECT count(*)::int FROM password_reset_request"
@@ -33,6 +35,20 @@ async def test_a_new_password_ends_every_session_but_the_new_one(house: House) -
     assert (await house.refresh(ada["refresh_token"])).status_code == 401
     assert (await house.sign_in(ada["email"])).status_code == 401
     assert (await house.sign_in(ada["email"], NEW)).status_code == 200
+
+
+async def test_only_so_many_wait_for_a_hash() -> None:
+    passwords = Passwords(threads=1, waiting=2)
+    try:
+        asked = [passwords.matches(None, PASSWORD) for _ in range(5)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        again = await passwords.matches(None, PASSWORD)
+    finally:
+        passwords.close()
+
+    assert told[:3] == [False] * 3
+    assert [each.headers["Retry-After"] for each in told[3:] if isinstance(each, Unavailable)] == ["2", "2"]
+    assert again is False
 
 
 async def test_the_current_password_is_needed(house: House) -> None:
