@@ -49,7 +49,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """How long a client may take to send the head of a request."""
     target_bytes: int = 8 * 1024
 
-    upstream_connections: int = 64
+    upstream_connections: int = 128
+    """To each service. All sign-ins that `auth` lets wait must leave some to who is signed in already."""
     upstream_waiting: int = 256
     upstream_wait_s: float = 1.0
     upstream_connect_s: float = 1.0
