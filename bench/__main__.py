@@ -23,6 +23,7 @@ import msgspec
 from bench import peers
 from bench.calls import SIGN_INS, SPANS
 from bench.house import PASSWORD, Bench, User, new_stack
+from bench.machine import cores_given
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
 from bench.rush import Rush
 from bench.table import Failure, Part, Result, rows_of, text_of
@@ -79,6 +80,7 @@ def measure(options: argparse.Namespace) -> Result:
 async def rush(stack: Stack, users: list[User], *, at_once: int, hold_s: float) -> Result:
     watch = DatabaseWatch(stack.admin_url)
     watch.reset()
+    given = cores_given()
     began_at, before = datetime.now(UTC), usage(stack)
     playing = Rush(stack.url(), stack.addresses.object_store_url, users, at_once=at_once, hold_s=hold_s)
     async with watch.watching():
@@ -91,6 +93,7 @@ async def rush(stack: Stack, users: list[User], *, at_once: int, hold_s: float) 
     return Result(
         began_at=began_at.isoformat(timespec="seconds"),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        cores_given=given,
         users=len({user.address for user in playing.signed_in}),
         schools=len({user.school for user in playing.signed_in}),
         at_once=playing.crowd.peak,

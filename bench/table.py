@@ -39,6 +39,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     is_dirty: bool = True
     """Whether files had been changed since that commit."""
     machine: str
+    cores_given: float = 0.0
+    """How many cores' work the machine did just before the rush; 0 when it is not known."""
     users: int
     """Who signed in."""
     schools: int
@@ -164,7 +166,7 @@ def text_of(result: Result) -> str:
     return "\n".join(
         [
             f"{result.users} people, {result.at_once} at once, {result.seconds:.0f} s",
-            f"{result.machine}; {result.commit}{' with changes' if result.is_dirty else ''}",
+            f"{result.machine}, {result.cores_given:.1f} cores given; {_files(result)}",
             "",
             _table(
                 ("requirement", "required", "measured", ""),
@@ -188,6 +190,10 @@ def text_of(result: Result) -> str:
             *(f"failed: {each.count} × {each.what}" for each in result.failures),
         ]
     )
+
+
+def _files(result: Result) -> str:
+    return f"{result.commit} with changes" if result.is_dirty else result.commit
 
 
 def _comparison(title: str, ours: str, measured: Mapping[str, Measured]) -> list[str]:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from bench import measures
+from bench.machine import cores_given
 from bench.measures import Connections, DatabaseWatch, Times
 from services.academic.settings import Settings
 from shared.database import Database
@@ -83,3 +84,7 @@ def test_a_call_among_many_is_not_lost() -> None:
     assert times.percentiles()["once"].p95_ms == 2000
     assert times.of_all().failed == 1
     assert times.of_all(but=["once"]).count == 99
+
+
+def test_a_machine_gives_some_of_its_cores() -> None:
+    assert cores_given(spell_s=0.1) > 0

@@ -19,6 +19,7 @@ def taking(ms: float, *, count: int = 100, failed: int = 0) -> Percentiles:
 EMPTY = Result(
     began_at="2026-09-01T08:00:00+00:00",
     machine="2 cores",
+    cores_given=1.25,
     users=0,
     schools=0,
     at_once=0,
