@@ -7,7 +7,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     seal_key: str
     """Opens the one-time codes that `auth` has sealed."""
     smtp_url: str
-    """`smtp://host:port`, `smtps://…` for TLS from the start; a user and password before the host when needed."""
+    """`smtp://host:port`, `smtps://…` for TLS from the start; a user and password before the host when needed.
+
+    A password is never sent without TLS: `smtp://` with one needs a server that offers STARTTLS.
+    """
     mail_from: str
     """The address that mails come from; the school's name stands before it."""
     smtp_connections: int = 4

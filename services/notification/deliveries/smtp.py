@@ -72,9 +72,15 @@ class Smtp:
                 username=unquote(self._url.username) if self._url.username else None,
                 password=unquote(self._url.password) if self._url.password else None,
                 use_tls=self._url.scheme == "smtps",
+                # A password goes over TLS or not at all; without one, TLS is taken where it is offered.
+                start_tls=True if self._url.scheme == "smtp" and self._url.username else None,
                 timeout=self._timeout_s,
             )
-            await self._client.connect()
+            try:
+                await self._client.connect()
+            except SMTPNotSupported as error:
+                # Of a way to sign in: no fault of the mail that happens to be the first.
+                raise SMTPException(str(error)) from error
         return self._client
 
     def _drop(self) -> None:

@@ -5,7 +5,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, Literal, Self, cast
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 Mood = Literal[
     "well",
@@ -26,6 +26,8 @@ class MailServer:
         self.takes_utf8 = False
         self.mails: list[EmailMessage] = []
         self.connections = 0
+        self.logins: list[object] = []
+        """What was said to sign in, over a line that anybody can read."""
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -46,7 +48,17 @@ class MailServer:
 
     def _protocol(self) -> SMTP:
         self.connections += 1
-        return SMTP(self, hostname="mail.test", enable_SMTPUTF8=self.takes_utf8)
+        return SMTP(
+            self,
+            hostname="mail.test",
+            enable_SMTPUTF8=self.takes_utf8,
+            authenticator=self._sign_in,
+            auth_require_tls=False,
+        )
+
+    def _sign_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, told: object) -> AuthResult:
+        self.logins.append(told)
+        return AuthResult(success=True)
 
     async def handle_MAIL(  # noqa: N802 (aiosmtpd's name)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -7,10 +7,12 @@ from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 import pytest
+from aiosmtplib import SMTP, SMTPNotSupported
 from aiosmtplib.email import flatten_message
 from cryptography.fernet import Fernet
 from hypothesis import given
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from services.notification.deliveries import mails, queries, rules
 from services.notification.deliveries.actions import Sender
 from services.notification.deliveries.schemas import PLATFORM, Answer, Attempt
+from services.notification.deliveries.smtp import Smtp
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, Sent, days_ago
 from services.notification.tests.mail_server import MailServer, Mood
@@ -244,6 +247,52 @@ async def test_our_own_credentials_are_not_the_recipients_fault(school: School, 
     await school.mails_are_sent()
 
     assert (await the_mail(school)).state == "retried"
+
+
+async def test_a_password_is_not_sent_where_others_can_read_it(mail_server: MailServer) -> None:
+    smtp = Smtp(with_password(mail_server.url), timeout_s=5)
+
+    answer = await smtp.send(a_mail(), sender="homeroom@home.test", recipient="anne@home.test")
+
+    assert (answer.kind, mail_server.logins, mail_server.mails) == ("refused_for_now", [], [])
+    assert "STARTTLS" in answer.text
+    await smtp.close()
+
+
+async def test_control_a_client_that_takes_tls_only_where_it_is_offered_tells_its_password(
+    mail_server: MailServer,
+) -> None:
+    url = urlsplit(with_password(mail_server.url))
+
+    async with SMTP(hostname=url.hostname, port=url.port, username=url.username, password=url.password):
+        pass
+
+    assert len(mail_server.logins) == 1
+
+
+async def test_a_server_that_lets_nobody_sign_in_refuses_for_now(
+    monkeypatch: pytest.MonkeyPatch, mail_server: MailServer
+) -> None:
+    async def without_sign_in(_: SMTP) -> None:
+        raise SMTPNotSupported("No suitable authentication method was found.")
+
+    monkeypatch.setattr(SMTP, "connect", without_sign_in)
+    smtp = Smtp(mail_server.url, timeout_s=5)
+
+    answer = await smtp.send(a_mail(), sender="homeroom@home.test", recipient="anne@home.test")
+
+    assert answer.kind == "refused_for_now"
+
+
+def with_password(url: str) -> str:
+    return url.replace("://", "://homeroom:secret@")
+
+
+def a_mail() -> EmailMessage:
+    mail = EmailMessage()
+    mail["To"] = "anne@home.test"
+    mail.set_content("Hello")
+    return mail
 
 
 async def test_one_mail_that_is_refused_does_not_hold_up_the_next(school: School, mail_server: MailServer) -> None:
