@@ -8,6 +8,7 @@ import msgspec
 from bench.calls import COME_AGAIN, DASHBOARDS, FILE_OPERATIONS, FOLLOWED, SIGN_IN, SIGN_INS, SPANS, UPLOAD
 from bench.measures import Connections, Percentiles, Queries
 from bench.peers import Measured
+from bench.standstill import Standstill
 
 NOT_MEASURED: Final = "not measured"
 
@@ -65,13 +66,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     parts: Mapping[str, Part]
     failures: Sequence[Failure]
     """Mornings that could not be played to their end."""
+    standstill: Standstill | None = None
     gateways: Mapping[str, Measured] = {}
     lists: Mapping[str, Measured] = {}
     rows: Sequence[Row] = ()
 
 
 def rows_of(result: Result) -> list[Row]:
-    return [*_load(result), *_responses(result), *_database(result), *_arrivals(result)]
+    return [*_load(result), *_responses(result), *_database(result), *_arrivals(result), *_without_redis(result)]
 
 
 def _load(result: Result) -> list[Row]:
@@ -129,6 +131,17 @@ def _arrivals(result: Result) -> list[Row]:
     ]
 
 
+def _without_redis(result: Result) -> list[Row]:
+    frozen = result.standstill
+    if frozen is not None and not min(frozen.before.count, frozen.during.count):
+        frozen = None
+    what = "calls while Redis stands still"
+    return [
+        _below(f"{what}, added p99", frozen.added_p99_ms if frozen else None, 50, "ms"),
+        _below(f"{what}, failed", frozen.during.failed if frozen else None, 1),
+    ]
+
+
 def _come_again(result: Result) -> Row:
     """No limit is set to it, but it is not to be overlooked: it is why a sign-in is slow."""
     signed_in, again = result.calls.get(SIGN_IN), result.calls.get(COME_AGAIN)
@@ -177,7 +190,7 @@ def text_of(result: Result) -> str:
                 ("call", "count", "p50 ms", "p95 ms", "p99 ms", "failed"),
                 [
                     (name, str(each.count), _ms(each.p50_ms), _ms(each.p95_ms), _ms(each.p99_ms), str(each.failed))
-                    for name, each in {**result.calls, "alert: mark to inbox": result.alerts}.items()
+                    for name, each in {**result.calls, **_besides(result)}.items()
                 ],
             ),
             "",
@@ -190,6 +203,12 @@ def text_of(result: Result) -> str:
             *(f"failed: {each.count} × {each.what}" for each in result.failures),
         ]
     )
+
+
+def _besides(result: Result) -> dict[str, Percentiles]:
+    frozen = result.standstill
+    calls = {"a call before Redis stood still": frozen.before, "a call while it did": frozen.during} if frozen else {}
+    return {"alert: mark to inbox": result.alerts, **calls}
 
 
 def _files(result: Result) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from bench.calls import COME_AGAIN, DOWNLOAD, FOLLOWED, GUARDIAN_DAY, OFFICE_DAY, SIGN_IN, TEACHER_DAY, UPLOAD
 from bench.measures import Connections, Percentiles, Queries
+from bench.standstill import Standstill
 from bench.table import NOT_MEASURED, Failure, Result, Row, rows_of, text_of
 
 NOTHING = Percentiles(count=0, p50_ms=0.0, p95_ms=0.0, p99_ms=0.0)
@@ -61,6 +62,7 @@ GOOD = msgspec.structs.replace(
     connections=Connections(open=44, active=8, samples=400),
     alerts=taking(500, count=194),
     alerts_expected=194,
+    standstill=Standstill(before=taking(40, count=600), during=taking(89, count=1200)),
 )
 
 
@@ -78,6 +80,10 @@ def changed(**values: Any) -> Result:
 
 def queries(**values: Any) -> Result:
     return changed(queries=msgspec.structs.replace(GOOD.queries, **values))
+
+
+def standing_still(during: Percentiles) -> Result:
+    return changed(standstill=Standstill(before=taking(40), during=during))
 
 
 def unmet(result: Result) -> set[str]:
@@ -126,6 +132,8 @@ def test_no_row_depends_on_what_was_measured() -> None:
         (changed(connections=Connections(open=49, active=50, samples=1)), "database connections active at once"),
         (changed(connections=Connections(open=50, active=8, samples=1)), "database connections open at once"),
         (changed(alerts=taking(60_000, count=194)), "alerts, from mark to inbox, p99"),
+        (standing_still(taking(90)), "calls while Redis stands still, added p99"),
+        (standing_still(taking(40, failed=1)), "calls while Redis stands still, failed"),
         (with_call("class list", taking(5, failed=1)), "failed calls"),
         (changed(failures=[Failure(what="teacher: gone", count=1)]), "failed calls"),
     ],
@@ -149,6 +157,10 @@ def test_the_dashboard_of_every_role_counts(name: str) -> None:
         (without_call(FOLLOWED), {"from a save to the dashboard, p99"}),
         (without_call(SIGN_IN), {"sign in, p95", "sign-ins told to come again (503)"}),
         (changed(answers=NOTHING), {"all calls but sign in, p95"}),
+        (
+            standing_still(NOTHING),
+            {"calls while Redis stands still, added p99", "calls while Redis stands still, failed"},
+        ),
         (
             changed(connections=Connections()),
             {"database connections active at once", "database connections open at once"},
