@@ -75,7 +75,7 @@ CREATE TABLE notification.delivery (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     is_urgent boolean DEFAULT false NOT NULL,
-    CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'digest'::text, 'invite'::text, 'password_reset'::text]))),
+    CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'announcement_held'::text, 'digest'::text, 'invite'::text, 'password_reset'::text]))),
     CONSTRAINT delivery_channel_check CHECK ((channel = 'email'::text)),
     CONSTRAINT delivery_check CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT delivery_check1 CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) OR (sealed_code IS NULL))),
@@ -219,7 +219,7 @@ CREATE TABLE notification.notification (
     in_app boolean DEFAULT true NOT NULL,
     edition integer,
     expires_at timestamp with time zone,
-    CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text])))
+    CONSTRAINT notification_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'announcement_held'::text])))
 );
 
 ALTER TABLE ONLY notification.notification FORCE ROW LEVEL SECURITY;

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 UNKNOWN_NAME: Final = "Your child"
+LONGEST_TITLE: Final = 200
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):

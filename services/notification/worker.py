@@ -8,6 +8,7 @@ from services.notification.alerts.reactions import attendance_day_changed
 from services.notification.alerts.telling import Teller
 from services.notification.announcements.reactions import (
     announcement_changed,
+    announcement_held,
     announcement_sent,
     announcement_withdrawn,
 )
@@ -30,7 +31,12 @@ from shared.contracts.academic import (
     TeacherChanged,
 )
 from shared.contracts.auth import InviteIssued, MembershipChanged, PasswordResetRequested
-from shared.contracts.communication import AnnouncementChanged, AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import (
+    AnnouncementChanged,
+    AnnouncementHeld,
+    AnnouncementSent,
+    AnnouncementWithdrawn,
+)
 from shared.contracts.school import SchoolChanged
 from shared.database import Database
 from shared.worker import MEASURE_S, Worker, every, on
@@ -59,6 +65,7 @@ def create_worker(settings: Settings, database: Database, announcer: Announcer |
             on(AnnouncementSent, partial(announcement_sent, herald)),
             on(AnnouncementChanged, partial(announcement_changed, herald)),
             on(AnnouncementWithdrawn, partial(announcement_withdrawn, herald)),
+            on(AnnouncementHeld, partial(announcement_held, herald)),
             on(InviteIssued, partial(invite_issued, settings.public_url)),
             on(PasswordResetRequested, partial(password_reset_requested, settings.public_url)),
         ],

@@ -83,6 +83,22 @@ class AnnouncementWithdrawn(
     withdrawn_at: Instant
 
 
+class AnnouncementHeld(
+    msgspec.Struct, frozen=True, kw_only=True, tag="communication.announcement_held.v1", tag_field="type"
+):
+    """An announcement was due and did not go out. It waits for its author, who is to hear of it.
+
+    The version of the envelope is that of the announcement.
+    """
+
+    announcement_id: UUID
+    title: str
+    reason: str
+    """`nobody_to_tell`, `expired`, `day_over`; there may come further ones."""
+    author: AnnouncementRecipient
+    held_at: Instant
+
+
 class FileReady(msgspec.Struct, frozen=True, kw_only=True, tag="communication.file_ready.v1", tag_field="type"):
     """A file was uploaded and found to be what it was said to be: it can be attached and downloaded."""
 
@@ -105,5 +121,11 @@ class FileRejected(msgspec.Struct, frozen=True, kw_only=True, tag="communication
 
 
 CommunicationEvent = (
-    AnnouncementSent | AnnouncementChanged | AnnouncementRead | AnnouncementWithdrawn | FileReady | FileRejected
+    AnnouncementSent
+    | AnnouncementChanged
+    | AnnouncementRead
+    | AnnouncementWithdrawn
+    | AnnouncementHeld
+    | FileReady
+    | FileRejected
 )

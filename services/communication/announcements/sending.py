@@ -16,7 +16,7 @@ from services.communication.announcements.schemas import AnnouncementRow, DueAnn
 from services.communication.audiences.rules import reach_of
 from services.communication.roster import queries as roster
 from shared import clock, telemetry
-from shared.contracts.communication import AnnouncementRecipient, AnnouncementSent
+from shared.contracts.communication import AnnouncementHeld, AnnouncementRecipient, AnnouncementSent
 from shared.database import Database, Tx, switch_school
 from shared.outbox import publish
 
@@ -94,6 +94,22 @@ async def _freeze(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
     await _save(tx, school_id, after)
     if after.state == "sending":
         await tell_of_change(tx, school_id, after)
+    else:
+        await _tell_author(tx, school_id, after)
+
+
+async def _tell_author(tx: Tx, school_id: UUID, held: AnnouncementRow) -> None:
+    assert held.hold_reason is not None
+    event = AnnouncementHeld(
+        announcement_id=held.announcement_id,
+        title=held.title,
+        reason=held.hold_reason,
+        author=AnnouncementRecipient(
+            recipient_id=held.author_person_id or held.author_user_id, role=held.author_role, student_ids=[]
+        ),
+        held_at=clock.now(),
+    )
+    await publish(tx, event, school_id=school_id, subject=str(held.announcement_id), version=held.version)
 
 
 async def _tell_part(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:

@@ -9,7 +9,12 @@ import msgspec
 from services.communication.announcements.sending import send_due
 from services.communication.tests.factories import School
 from shared import clock
-from shared.contracts.communication import AnnouncementRecipient, AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import (
+    AnnouncementHeld,
+    AnnouncementRecipient,
+    AnnouncementSent,
+    AnnouncementWithdrawn,
+)
 from shared.contracts.envelope import event_type
 from shared.contracts.notification import AnnouncementDelivered
 from shared.identity import Role
@@ -120,6 +125,15 @@ class Board:
             msgspec.json.decode(each.data, type=AnnouncementSent)
             for each in published(self.stack.database_url("communication"), self.school.school_id)
             if each.type == event_type(AnnouncementSent)
+        ]
+        return [each for each in found if str(each.announcement_id) == announcement_id]
+
+    def held(self, announcement_id: str) -> list[AnnouncementHeld]:
+        """What its author is told."""
+        found = [
+            msgspec.json.decode(each.data, type=AnnouncementHeld)
+            for each in published(self.stack.database_url("communication"), self.school.school_id)
+            if each.type == event_type(AnnouncementHeld)
         ]
         return [each for each in found if str(each.announcement_id) == announcement_id]
 

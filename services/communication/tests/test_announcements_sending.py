@@ -113,6 +113,9 @@ async def test_a_teacher_who_lost_the_class_writes_to_nobody_of_it(board: Board)
     held = await board.written(made["announcement_id"])
     assert (held["state"], held["hold_reason"]) == ("held", "nobody_to_tell")
     assert board.told(made["announcement_id"]) == []
+    (told,) = board.held(made["announcement_id"])
+    assert (told.reason, told.title, told.author.role) == ("nobody_to_tell", made["title"], "teacher")
+    assert told.author.recipient_id == teacher
 
 
 async def test_what_is_held_can_be_mended_and_sent(board: Board) -> None:
@@ -128,6 +131,7 @@ async def test_what_is_held_can_be_mended_and_sent(board: Board) -> None:
     await board.work()
 
     assert [each.recipient_id for each in board.told(made)] == [ada]
+    assert len(board.held(made)) == 1, "once"
 
 
 async def test_what_expired_while_it_waited_is_held(board: Board) -> None:
@@ -141,6 +145,10 @@ async def test_what_expired_while_it_waited_is_held(board: Board) -> None:
     await board.work()
 
     assert (await board.written(made))["hold_reason"] == "expired"
+    await board.work()
+    (told,) = board.held(made)
+    assert (told.reason, told.author.role) == ("expired", "school_admin")
+    assert str(told.author.recipient_id) == (await board.written(made))["author_user_id"]
     assert board.told(made) == []
 
 
@@ -160,6 +168,7 @@ async def test_those_absent_on_another_day_are_not_told_what_was_for_todays(boar
     is_of_day = rule is not STUDENTS
     assert (after["state"], after["hold_reason"]) == (("held", "day_over") if is_of_day else ("sent", None))
     assert [each.recipient_id for each in board.told(made)] == ([] if is_of_day else [absent])
+    assert [each.reason for each in board.held(made)] == (["day_over"] if is_of_day else [])
     held = [each["announcement_id"] for each in (await board.did("GET", "/written?state=held"))["items"]]
     assert held == ([made] if is_of_day else [])
 

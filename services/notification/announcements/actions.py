@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from services.notification.announcements import queries, rules
+from services.notification.announcements import queries, rules, texts
 from services.notification.announcements.schemas import Content
 from services.notification.notices.actions import Herald
 from services.notification.notices.schemas import Addressee, Notice
-from services.notification.wording import Text, shortened
+from services.notification.wording import LONGEST_TITLE, Text, shortened
 from shared import clock, telemetry
-from shared.contracts.communication import AnnouncementChanged, AnnouncementSent, AnnouncementWithdrawn
+from shared.contracts.communication import (
+    AnnouncementChanged,
+    AnnouncementHeld,
+    AnnouncementSent,
+    AnnouncementWithdrawn,
+)
 from shared.contracts.notification import AnnouncementDelivered
 from shared.database import Tx
 from shared.outbox import publish
@@ -20,7 +25,6 @@ from shared.outbox import publish
 LONGEST_IN_APP: Final = 500
 LONGEST_IN_MAIL: Final = 4000
 """The whole text stands where the link leads: thousands of copies of a long one would help nobody."""
-LONGEST_TITLE: Final = 200
 
 
 async def tell(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementSent, *, subject: str) -> None:
@@ -52,6 +56,25 @@ async def change(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementCha
         return
     content = Content(edition=event.edition, title=event.title, body=event.body, expires_at=event.expires_at)
     await herald.rewrite(tx, school_id, _notice(event.announcement_id, content))
+    await herald.withdraw(tx, school_id, event.announcement_id, "announcement_held")
+
+
+async def tell_author(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementHeld, *, version: int) -> None:
+    """That it did not go out, each time that it did not. Nobody, when by now it did, or was withdrawn."""
+    known = await queries.known(tx, school_id, event.announcement_id)
+    if known.is_withdrawn or known.version > version:
+        return
+    author = event.author
+    notice = Notice(
+        category="announcement_held",
+        idempotency_key=f"announcement-held:{event.announcement_id}:{version}",
+        subject_id=event.announcement_id,
+        text=texts.announcement_held(event),
+        deep_link=f"/announcements/written/{event.announcement_id}",
+        traceparent=telemetry.traceparent(),
+        addressees=[Addressee(recipient_id=author.recipient_id, role=author.role)],
+    )
+    await herald.tell(tx, school_id, [notice])
 
 
 async def withdraw(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementWithdrawn) -> None:

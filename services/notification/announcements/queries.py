@@ -16,7 +16,7 @@ ON CONFLICT (school_id, announcement_id) DO NOTHING
 
 # Shared: the parts of one announcement do not wait for each other, only for its being changed or withdrawn.
 LOCK: LiteralString = """
-SELECT withdrawn_at IS NOT NULL AS is_withdrawn, edition, title, body, expires_at
+SELECT version, withdrawn_at IS NOT NULL AS is_withdrawn, edition, title, body, expires_at
 FROM announcement
 WHERE school_id = %(school_id)s
   AND announcement_id = %(announcement_id)s

@@ -18,6 +18,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The newest that was heard; no text while no change was."""
 
+    version: int
+    """0 while no change was heard."""
     is_withdrawn: bool
     edition: int | None
     title: str | None

@@ -14,6 +14,7 @@ Category = Literal[
     "absence_answer",
     "register_reminder",
     "announcement",
+    "announcement_held",
     "digest",
     "invite",
     "password_reset",

@@ -7,7 +7,13 @@ from uuid import UUID
 import msgspec
 
 Category = Literal[
-    "absence_alert", "absence_correction", "absence_report", "absence_answer", "register_reminder", "announcement"
+    "absence_alert",
+    "absence_correction",
+    "absence_report",
+    "absence_answer",
+    "register_reminder",
+    "announcement",
+    "announcement_held",
 ]
 
 

@@ -28,6 +28,7 @@ GROUP_OF: Final[Mapping[str, Group]] = {
     "absence_answer": "absence_reports",
     "register_reminder": "registers",
     "announcement": "announcements",
+    "announcement_held": "announcements",
 }
 GROUPS_OF: Final[Mapping[str, Sequence[Group]]] = {
     Role.GUARDIAN: ("absences", "absence_reports", "announcements"),

@@ -12,8 +12,10 @@ from services.notification.tests.factories import School, announcement, changed,
 from services.notification.tests.mail_server import MailServer
 from services.notification.tests.seen import INBOX, Seen
 from services.notification.tests.wishes import NIGHT, Clock, daily, wish
+from services.notification.wording import LONGEST_TITLE
 from shared import clock
 from shared.bus import Outcome
+from shared.contracts.communication import AnnouncementHeld, AnnouncementRecipient
 from shared.ids import new_id
 from shared.testing.bus import deliver
 from shared.testing.tokens import Tokens
@@ -211,3 +213,65 @@ async def test_of_two_editions_that_wait_to_be_mailed_the_last_is(
     assert "Edition 2" in to_tess["Subject"] + to_tess.get_content()
     assert "Edition 1" not in to_tess["Subject"] + to_tess.get_content()
     assert "Edition 1" in to_tom["Subject"] + to_tom.get_content()
+
+
+# -- What did not go out.
+
+
+def held(announcement_id: UUID, author_id: UUID, **fields: Any) -> AnnouncementHeld:
+    author = AnnouncementRecipient(recipient_id=author_id, role="teacher", student_ids=[])
+    told: dict[str, Any] = {"title": "School trip", "reason": "day_over", "author": author, "held_at": clock.now()}
+    return AnnouncementHeld(announcement_id=announcement_id, **{**told, **fields})
+
+
+async def test_the_author_hears_of_what_did_not_go_out(school: School, seen: Seen, mail_server: MailServer) -> None:
+    tess, tom, id_ = await school.teacher(), await school.teacher(), new_id()
+
+    await school.hear(held(id_, tess), about=id_, version=3)
+    await school.hear(held(id_, tess), about=id_, version=3)
+    await school.mails_are_sent()
+
+    (item,) = await seen.items(tess, "teacher")
+    assert (item["title"], item["category"]) == ("Not sent: School trip", "announcement_held")
+    assert item["body"].startswith("It was for those absent on a day that is over.")
+    assert item["deep_link"] == f"/announcements/written/{id_}"
+    assert await seen.items(tom, "teacher") == []
+    (mail,) = mail_server.mails
+    assert mail["Subject"] == "Not sent: School trip"
+
+
+async def test_each_time_that_it_does_not_go_out_the_author_hears_of_it(school: School, seen: Seen) -> None:
+    tess, id_ = await school.teacher(), new_id()
+
+    await school.hear(held(id_, tess), about=id_, version=3)
+    await school.hear(held(id_, tess, reason="of tomorrow"), about=id_, version=6)
+
+    assert [item["body"].partition(".")[0] for item in await seen.items(tess, "teacher")] == [
+        "It could not be sent",
+        "It was for those absent on a day that is over",
+    ]
+
+
+@pytest.mark.parametrize("comes_first", ["held", "changed"])
+async def test_once_it_went_out_nobody_is_told_any_more_that_it_did_not(
+    school: School, seen: Seen, mail_server: MailServer, comes_first: str
+) -> None:
+    tess, id_ = await school.teacher(), new_id()
+    events: list[tuple[Any, int]] = [(held(id_, tess), 3), (changed(id_), 5)]
+
+    for event, version in events if comes_first == "held" else reversed(events):
+        await school.hear(event, about=new_id(), version=version)
+    await school.mails_are_sent()
+
+    assert await seen.items(tess, "teacher") == []
+    assert mail_server.mails == []
+
+
+async def test_a_long_title_is_shortened(school: School, seen: Seen) -> None:
+    tess, id_ = await school.teacher(), new_id()
+
+    await school.hear(held(id_, tess, title="word " * 40), about=id_, version=3)
+
+    (item,) = await seen.items(tess, "teacher")
+    assert len(item["title"]) <= LONGEST_TITLE
+    assert item["title"].endswith("…")
