@@ -102,7 +102,7 @@ CREATE TABLE communication.file (
     CONSTRAINT file_check1 CHECK (((state = 'rejected'::text) = (rejected_because IS NOT NULL))),
     CONSTRAINT file_check2 CHECK (((state = 'pending'::text) = (settled_at IS NULL))),
     CONSTRAINT file_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 150))),
-    CONSTRAINT file_rejected_because_check CHECK ((rejected_because = ANY (ARRAY['wrong_size'::text, 'wrong_type'::text, 'mixed_types'::text, 'too_many_pixels'::text, 'unpacks_too_large'::text, 'has_macros'::text]))),
+    CONSTRAINT file_rejected_because_check CHECK ((rejected_because = ANY (ARRAY['wrong_size'::text, 'wrong_type'::text, 'mixed_types'::text, 'too_many_pixels'::text, 'unpacks_too_large'::text, 'has_macros'::text, 'infected'::text]))),
     CONSTRAINT file_size_bytes_check CHECK ((size_bytes > 0)),
     CONSTRAINT file_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'ready'::text, 'rejected'::text])))
 );

@@ -111,11 +111,11 @@ class FileReady(msgspec.Struct, frozen=True, kw_only=True, tag="communication.fi
 
 
 class FileRejected(msgspec.Struct, frozen=True, kw_only=True, tag="communication.file_rejected.v1", tag_field="type"):
-    """A file was uploaded and is not what it was said to be: nobody will ever download it."""
+    """A file was uploaded and is not what it was said to be, or holds a virus: nobody will ever download it."""
 
     file_id: UUID
     reason: str
-    """`wrong_size`, `wrong_type`, `mixed_types` and so on; there may come further ones."""
+    """`wrong_size`, `wrong_type`, `mixed_types`, `infected` and so on; there may come further ones."""
     uploaded_by: UUID
     """The login."""
 

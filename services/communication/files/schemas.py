@@ -7,7 +7,9 @@ from uuid import UUID
 import msgspec
 
 State = Literal["pending", "ready", "rejected"]
-Fault = Literal["wrong_size", "wrong_type", "mixed_types", "too_many_pixels", "unpacks_too_large", "has_macros"]
+Fault = Literal[
+    "wrong_size", "wrong_type", "mixed_types", "too_many_pixels", "unpacks_too_large", "has_macros", "infected"
+]
 
 
 class FileRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
