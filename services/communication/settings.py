@@ -1,6 +1,8 @@
 """Settings of the communication service."""
 
+from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from services.communication.files.rules import EXTENSIONS
 from shared.settings import ServiceSettings, SettingsError
@@ -44,6 +46,12 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """How often the worker looks for files and objects that are to go."""
     bucket_sweep_h: float = 24.0
     """How often the worker looks through the whole bucket for objects that no file knows."""
+    scanner_url: str = ""
+    """Where clamd looks for viruses, such as `tcp://clamd:3310`. Empty: nobody does, on a developer's machine only."""
+    scanner_timeout_s: float = 10.0
+    """How long it may take for one file; less than the gateway waits for us (DEADLINE_S)."""
+    scanner_max_scans: int = 4
+    """How many files of up to 1 MB are scanned at a time, and how many larger ones."""
 
     def __post_init__(self) -> None:
         if unknown := self.allowed_types - EXTENSIONS.keys():
@@ -52,7 +60,24 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             raise SettingsError("FILE_MAX_UNUSED_BYTES: below FILE_MAX_BYTES")
         if not 1 <= self.file_download_url_s <= MAX_DOWNLOAD_S:
             raise SettingsError(f"FILE_DOWNLOAD_URL_S: not between 1 and {MAX_DOWNLOAD_S}")
+        if self.scanner_timeout_s <= 0:
+            raise SettingsError("SCANNER_TIMEOUT_S: not above 0")
+        if self.scanner_max_scans < 1:
+            raise SettingsError("SCANNER_MAX_SCANS: below 1")
+        _ = self.scanner_address
 
     @property
     def allowed_types(self) -> frozenset[str]:
         return frozenset(each.strip() for each in self.file_types.split(",") if each.strip())
+
+    @property
+    def scanner_address(self) -> tuple[str, int] | None:
+        """Host and port; None where there is no scanner. Raises SettingsError."""
+        if not self.scanner_url:
+            return None
+        url, port = urlsplit(self.scanner_url), None
+        with suppress(ValueError):
+            port = url.port
+        if url.scheme != "tcp" or not url.hostname or not port or "@" in url.netloc or url.path:
+            raise SettingsError("SCANNER_URL: not like tcp://host:port")
+        return url.hostname, port

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from services.communication.files import content, queries, rules
+from services.communication.files.scanner import Scanner
 from services.communication.files.schemas import (
     Download,
     Fault,
@@ -160,12 +161,13 @@ async def _begun(
 
 
 async def complete_file(
-    database: Database, store: FileStore, settings: Settings, caller: Caller, file_id: UUID
+    database: Database, store: FileStore, settings: Settings, caller: Caller, file_id: UUID, *, scanner: Scanner
 ) -> FileRow:
-    """Judge a file that was uploaded: ready or rejected from now on. Raises NotFound, UploadIncomplete.
+    """Judge a file that was uploaded: ready or rejected from now on. Raises NotFound, UploadIncomplete, Unavailable.
 
     What is judged is a copy to where nobody can write, not what lies in quarantine: the uploader may put something
-    else there at any moment (ADR 0901). Completing what is settled changes nothing.
+    else there at any moment (ADR 0901). Completing what is settled changes nothing. A file stays pending for as long
+    as the scanner does not say what it is (ADR 0903).
     """
     row = await _own(database.reader(school_id=caller.school), caller, file_id)
     if row.state != "pending":
@@ -183,8 +185,21 @@ async def complete_file(
         await queries.add_removals(tx, [removal], due_at=clock.now() + ATTEMPT)
     if not await store.copy(quarantine, final, media_type=row.media_type):
         return await _settled_meanwhile(database, caller, file_id)
-    fault = await _fault_of(store, row, final)
+    fault = await _fault_of(store, row, final) or await _scanned(database, store, scanner, row, final)
     return await _settle(database, settings, caller.school, file_id, fault=fault, object_key=final)
+
+
+async def _scanned(database: Database, store: FileStore, scanner: Scanner, row: FileRow, key: str) -> Fault | None:
+    """What the scanner says of a copy. Raises Unavailable; the copy then goes now, not at the end of its attempt.
+
+    Else the store would fill with copies, of a file that is completed again and again until the scanner is back.
+    """
+    try:
+        return await scanner.fault_of(store.pieces(key, size_bytes=row.size_bytes), size_bytes=row.size_bytes)
+    except Unavailable:
+        async with database.transaction() as tx:
+            await queries.add_removals(tx, [Removal(object_key=key, upload_id=None)], due_at=clock.now())
+        raise
 
 
 async def _join(store: FileStore, row: FileRow, quarantine: str) -> None:

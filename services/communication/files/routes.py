@@ -20,6 +20,7 @@ from services.communication.files.rules import (
     require_own,
     shown,
 )
+from services.communication.files.scanner import Scanner
 from services.communication.files.schemas import Download, File, FileKey, FileRequest, FileUsage, NewFile, Upload
 from services.communication.files.store import FileStore
 from services.communication.settings import Settings
@@ -127,10 +128,11 @@ async def complete_file(
     file_id: FromPath[UUID],
     database: NamedDependency[Database],
     files: NamedDependency[FileStore],
+    scanner: NamedDependency[Scanner],
     settings: NamedDependency[Settings],
     caller: NamedDependency[Caller],
 ) -> File:
-    return shown(await actions.complete_file(database, files, settings, caller, file_id))
+    return shown(await actions.complete_file(database, files, settings, caller, file_id, scanner=scanner))
 
 
 @get(

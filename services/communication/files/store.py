@@ -1,6 +1,6 @@
-"""The bucket of files, and the signed URLs by which browsers reach it: no byte of a file passes through here."""
+"""The bucket of files, and the signed URLs by which browsers reach it: bytes pass through here to the scanner only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 UPLOADS: Final = 1000
 """How many multipart uploads are listed at a time: the most that S3 tells of."""
+PIECE_BYTES: Final = 2 * 1024 * 1024
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})
 CLOUDFRONT: Final = ("cloudfront_domain", "cloudfront_key_pair_id", "cloudfront_private_key")
 
@@ -151,6 +152,11 @@ class FileStore(Objects):
             return self._client.get_object(Bucket=self._bucket, Key=key, Range=span)["Body"].read()
 
         return await self._call(work)
+
+    async def pieces(self, key: str, *, size_bytes: int) -> AsyncGenerator[bytes]:
+        """An object of that size, never more of it in memory than a piece; whoever reads slowly holds up no thread."""
+        for first in range(0, size_bytes, PIECE_BYTES):
+            yield await self.read(key, first=first, count=min(PIECE_BYTES, size_bytes - first))
 
     async def copy(self, key: str, to: str, *, media_type: str) -> bool:
         """Inside the store. False when there is no object to copy."""

@@ -7,6 +7,7 @@ from services.communication.app import create_app
 from services.communication.files.store import FileStore
 from services.communication.settings import Settings
 from services.communication.tests.announcing import Board
+from services.communication.tests.clamd import Clamd
 from services.communication.tests.factories import School
 from services.communication.tests.files import FileSchool
 from services.communication.worker import create_worker
@@ -53,6 +54,15 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Generator[Embedded
     store.start()
     yield store
     store.stop()
+
+
+@pytest.fixture(scope="session")
+def clamd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Clamd]:
+    """For who only asks it; who does something to it has one of their own."""
+    server = Clamd(tmp_path_factory.mktemp("clamd"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

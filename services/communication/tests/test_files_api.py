@@ -211,6 +211,7 @@ def _app(settings: Settings, tokens: Tokens):
 
 
 BOMB = png(50_000, 50_000)
+CROWDED = docx(**{str(number): b"" for number in range(5_001)})
 
 
 @pytest.mark.parametrize(
@@ -230,6 +231,7 @@ BOMB = png(50_000, 50_000)
         pytest.param("text/csv", b"MZ\x90\0\x03", "wrong_type", id="a program as a table"),
         pytest.param(DOCX, archive({"42.txt": b"0" * 1000}), "wrong_type", id="an archive as a document"),
         pytest.param(DOCX, docx(**{"word/vbaProject.bin": b"x"}), "has_macros", id="a document with macros"),
+        pytest.param(DOCX, CROWDED, "unpacks_too_large", id="a document that unpacks without an end"),
     ],
 )
 async def test_what_is_not_what_it_says_is_never_downloadable(

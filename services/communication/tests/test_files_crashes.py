@@ -13,10 +13,12 @@ import psycopg
 import pytest
 
 from services.communication.files import actions, queries, rules
+from services.communication.files.scanner import Scanner
 from services.communication.files.schemas import FileRow, Removal
 from services.communication.files.store import FileStore
 from services.communication.files.sweeper import Sweeper
 from services.communication.settings import Settings
+from services.communication.tests.clamd import EICAR, Clamd
 from services.communication.tests.files import MEGABYTE, FileSchool, get, pdf
 from shared import clock
 from shared.database import Database, Tx
@@ -31,11 +33,18 @@ Meanwhile = Callable[[], Awaitable[None]]
 
 GOOD: Final = pdf(500)
 BAD: Final = b"<script>" + b"x" * 492
+INFECTED: Final = GOOD[:100] + EICAR + GOOD[100 + len(EICAR) :]
 
 
 @pytest.fixture
-def settings(stack: Stack, object_store: EmbeddedObjectStore) -> Settings:
-    return stack.settings(Settings, "communication", s3_endpoint_url=object_store.url)
+def settings(stack: Stack, object_store: EmbeddedObjectStore, clamd: Clamd) -> Settings:
+    return stack.settings(
+        Settings,
+        "communication",
+        s3_endpoint_url=object_store.url,
+        scanner_url=clamd.url,
+        file_max_unused_bytes=1024 * MEGABYTE,  # one file for each step
+    )
 
 
 class Killed(BaseException):
@@ -77,6 +86,12 @@ class SteppedStore:
             return result
 
         return stepped
+
+    async def pieces(self, key: str, *, size_bytes: int) -> AsyncGenerator[bytes]:
+        await self._steps.step()
+        async for piece in self._store.pieces(key, size_bytes=size_bytes):
+            yield piece
+            await self._steps.step()
 
 
 class SteppedDatabase(Database):
@@ -143,7 +158,7 @@ class Scene:
 
     async def _faults(self, file_id: str, content: bytes, *, is_over: bool = False) -> list[str]:
         state, downloaded = await self.files.state(file_id), await self.downloaded(file_id)
-        is_good = content.startswith(b"%PDF")
+        is_good = content not in {BAD, INFECTED}
         found: list[str] = []
         if downloaded is not None and (not is_good or state != "ready" or downloaded != content):
             found.append(f"{state}, and {len(downloaded)} bytes can be downloaded")
@@ -160,18 +175,27 @@ async def _die() -> None:
     raise Killed
 
 
+async def complete_file(
+    database: Database, store: FileStore, settings: Settings, caller: Caller, file_id: UUID
+) -> FileRow:
+    """The real one."""
+    return await actions.complete_file(database, store, settings, caller, file_id, scanner=Scanner(settings))
+
+
 @pytest.fixture
 def scene(files: FileSchool, settings: Settings, stack: Stack) -> Scene:
     return Scene(files, settings, stack)
 
 
-@pytest.mark.parametrize("content", [GOOD, BAD, pdf(8 * MEGABYTE + 1)], ids=["good", "bad", "good in parts"])
+@pytest.mark.parametrize(
+    "content", [GOOD, BAD, INFECTED, pdf(8 * MEGABYTE + 1)], ids=["good", "bad", "infected", "good in parts"]
+)
 async def test_a_completion_may_die_at_any_step(scene: Scene, content: bytes) -> None:
-    assert await scene.killed_everywhere(actions.complete_file, content) == []
+    assert await scene.killed_everywhere(complete_file, content) == []
 
 
 async def test_what_dead_completions_left_behind_is_cleared_away(scene: Scene, stack: Stack, store: FileStore) -> None:
-    await scene.killed_everywhere(actions.complete_file, GOOD)
+    await scene.killed_everywhere(complete_file, GOOD)
     with psycopg.connect(stack.admin_url, autocommit=True) as connection:
         connection.execute("UPDATE communication.object_removal SET due_at = now() WHERE due_at > now()")
         rows = connection.execute(
@@ -262,11 +286,11 @@ async def copies_and_dies(
 
 
 async def test_what_is_put_into_quarantine_meanwhile_is_never_downloaded(scene: Scene) -> None:
-    assert await swapped_everywhere(scene, actions.complete_file) == []
+    assert await swapped_everywhere(scene, complete_file) == []
 
 
 async def test_two_completions_at_a_time_do_not_get_into_each_others_copy(scene: Scene) -> None:
-    assert await swapped_everywhere(scene, actions.complete_file, rival=copies_and_dies) == []
+    assert await swapped_everywhere(scene, complete_file, rival=copies_and_dies) == []
 
 
 async def test_control_one_that_judges_what_lies_in_quarantine_is_seen(scene: Scene) -> None:
@@ -276,7 +300,7 @@ async def test_control_one_that_judges_what_lies_in_quarantine_is_seen(scene: Sc
 async def test_control_copies_that_meet_are_seen(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "final_key", lambda school_id, file_id, _: f"school/{school_id}/files/{file_id}/only")
 
-    assert await swapped_everywhere(scene, actions.complete_file, rival=copies_and_dies) != []
+    assert await swapped_everywhere(scene, complete_file, rival=copies_and_dies) != []
 
 
 async def test_two_completions_at_a_time_make_one_file(scene: Scene) -> None:
