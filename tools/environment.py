@@ -119,7 +119,8 @@ def _own_variables(service: str, addresses: Addresses, secrets_: Secrets) -> dic
                 **_object_store(addresses, secrets_),
             }
         case "communication":
-            return _object_store(addresses, secrets_)
+            # No scanner: its signatures alone take more memory than all the rest (docs/operations.md).
+            return {"SCANNER_URL": "", **_object_store(addresses, secrets_)}
         case "notification":
             return {"SMTP_URL": addresses.smtp_url, "MAIL_FROM": MAIL_FROM, "SEAL_KEY": secrets_.seal_key}
         case _:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Need = Literal["postgres", "redis", "bus", "object store", "smtp"]
+Need = Literal["postgres", "redis", "bus", "object store", "virus scanner", "smtp"]
 
 DATABASE = "homeroom"
 GATEWAY_PORT = 8000
@@ -31,7 +31,9 @@ SERVICES = (
     Service(name="auth", port=3001),
     Service(name="school", port=3002),
     Service(name="academic", port=3003, needs=frozenset({"postgres", "redis", "bus", "object store"})),
-    Service(name="communication", port=3004, needs=frozenset({"postgres", "redis", "bus", "object store"})),
+    Service(
+        name="communication", port=3004, needs=frozenset({"postgres", "redis", "bus", "object store", "virus scanner"})
+    ),
     Service(name="notification", port=3005, needs=frozenset({"postgres", "redis", "bus", "smtp"})),
 )
 SERVICE_NAMES = tuple(service.name for service in SERVICES)

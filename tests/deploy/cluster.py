@@ -17,9 +17,19 @@ SERVERS: Mapping[Need, tuple[str, ...]] = {
     "redis": ("redis",),
     "bus": ("rabbitmq",),
     "object store": ("object-store",),
+    "virus scanner": ("clamd",),
     "smtp": ("mail",),
 }
-OUTSIDE: Mapping[Need, int] = {"postgres": 5432, "redis": 6379, "bus": 5671, "object store": 443, "smtp": 465}
+OUTSIDE: Mapping[Need, int] = {
+    "postgres": 5432,
+    "redis": 6379,
+    "bus": 5671,
+    "object store": 443,
+    "virus scanner": 3310,
+    "smtp": 465,
+}
+SERVERS_OUTSIDE: Mapping[str, int] = {"clamd": 443}
+"""Which server fetches something from outside, by which port."""
 DEPLOYMENTS = {
     GATEWAY.name: (GATEWAY.name, "api"),
     **{service.name: (service.name, "api") for service in SERVICES},

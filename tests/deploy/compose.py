@@ -21,10 +21,12 @@ NETWORKS: Mapping[Need, str] = {
     "redis": "redis",
     "bus": "bus",
     "object store": "objects",
+    "virus scanner": "scanner",
     "smtp": "mail",
 }
 PORTS = {"postgres": 5432, "postgres-replica": 5432, "redis": 6379, "rabbitmq": 5672} | {
     "object-store": 9000,
+    "clamd": 3310,
     "mail": 1025,
     "collector": 4318,
 }

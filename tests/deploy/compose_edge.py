@@ -5,7 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 from gateway.headers import SET_BY_US
-from tests.deploy.compose_file import GATEWAYS, OURS, PUBLISHED, RUNNING, Compose
+from tests.deploy.compose_file import GATEWAYS, OURS, PUBLISHED, ROOTS, RUNNING, Compose
 from tests.deploy.manifests import CLIENT_IP_HEADER, NGINX, Complaints, nginx_says
 from tools.topology import GATEWAY_PORT
 
@@ -17,6 +17,8 @@ PARTS = {
     "rabbitmq": "rabbitmq",
     "object-store": "rclone",
     "objects-volume": "rclone",
+    "clamd": "clamav",
+    "signatures-volume": "clamav",
     "mail": "mailpit",
     "collector": "opentelemetry-collector",
     "prometheus": "prometheus",
@@ -27,6 +29,8 @@ PLACES = {
     "collector": {"inside", "watch"},
     "prometheus": {"inside", "bus", "watch"},
     "grafana": {"watch", "outside"},
+    # Its signatures come from outside.
+    "clamd": {"scanner", "outside"},
 }
 SHOWN = {"mail": 8025, "grafana": 3000, "object-store": 9000}
 
@@ -101,7 +105,7 @@ def shares_no_volume(compose: Compose) -> Complaints:
         for volume in service.get("volumes", ()):
             users.setdefault(volume.partition(":")[0], set()).add(name)
     for volume in compose.raw["volumes"]:
-        found = users.get(volume, set()) - {"objects-volume"}
+        found = users.get(volume, set()) - ROOTS
         if len(found) != 1:
             yield f"{sorted(found)} have the volume {volume}"
 

@@ -17,11 +17,12 @@ SERVERS: Mapping[Need, tuple[str, ...]] = {
     "redis": ("redis",),
     "bus": ("rabbitmq",),
     "object store": ("object-store",),
+    "virus scanner": ("clamd",),
     "smtp": ("mail",),
 }
 PUBLISHED = {"nginx", "mail", "grafana", "object-store"}
-ROOTS = {"objects-volume"}
-"""Gives a new volume to the user of the object store, and ends."""
+ROOTS = {"objects-volume", "signatures-volume"}
+"""Each gives a new volume to the user of its server, and ends."""
 OURS = {
     **dict.fromkeys(GATEWAYS, ("gateway", "api")),
     **{service.name: (service.name, "api") for service in SERVICES},

@@ -64,6 +64,18 @@ MISTAKES: dict[str, tuple[Change, Callable[[Compose], Complaints]]] = {
         fields_of("school", networks=["inside", "database", "redis", "bus", "objects"]),
         reaches_what_it_needs_and_nothing_else,
     ),
+    "a way to the scanner": (
+        fields_of("school", networks=["inside", "database", "redis", "bus", "scanner"]),
+        reaches_what_it_needs_and_nothing_else,
+    ),
+    "no way to the scanner": (
+        fields_of("communication", networks=["inside", "database", "redis", "bus", "objects"]),
+        reaches_what_it_needs_and_nothing_else,
+    ),
+    "a scanner at another port": (
+        env_of("communication", SCANNER_URL="tcp://clamd:3311"),
+        names_servers_that_are_there,
+    ),
     "no way to the database": (
         fields_of("school", networks=["inside", "redis", "bus"]),
         reaches_what_it_needs_and_nothing_else,

@@ -25,6 +25,7 @@ from tests.deploy.servers import (
     is_of_a_known_version,
     keeps_its_data,
     lets_its_users_in,
+    scans_what_is_uploaded,
 )
 
 Mistake = tuple[Change, Callable[[Compose], Complaints]]
@@ -66,7 +67,17 @@ def _memory(name: str, memory: str) -> Change:
 MISTAKES: dict[str, Mistake] = {
     **{
         f"no {name}": (_without(name), has_every_part)
-        for name in ("nginx", "redis", "rabbitmq", "mail", "collector", "prometheus", "grafana", "postgres-replica")
+        for name in (
+            "nginx",
+            "redis",
+            "rabbitmq",
+            "mail",
+            "collector",
+            "prometheus",
+            "grafana",
+            "postgres-replica",
+            "clamd",
+        )
     },
     "a part that nobody knows": (lambda services: services.update(x={"image": "x:1"}), has_every_part),
     "another program": (fields_of("grafana", image="prom/prometheus:v3.8.0"), has_every_part),
@@ -160,6 +171,16 @@ MISTAKES: dict[str, Mistake] = {
     "a redis for everybody": (fields_of("redis", command=["redis-server"]), forgets_no_session),
     "a redis that forgets": (_replaced("redis", "command", "appendonly yes", "appendonly no"), forgets_no_session),
     "a redis larger than its container": (_memory("redis", "256M"), forgets_no_session),
+    "files that nobody scans": (env_of("communication", SCANNER_URL=None), scans_what_is_uploaded),
+    "more patience than the gateway": (env_of("communication", SCANNER_TIMEOUT_S="15"), scans_what_is_uploaded),
+    "less patience than clamd": (env_of("communication", SCANNER_TIMEOUT_S="5"), scans_what_is_uploaded),
+    "files longer than clamd takes": (env_of("communication", FILE_MAX_BYTES="104857600"), scans_what_is_uploaded),
+    "a clamd with limits of its own": (_replaced("clamd", "volumes", "./deploy", ""), scans_what_is_uploaded),
+    "a clamd that must be root": (fields_of("clamd", entrypoint=None), finds_its_files),
+    "signatures in the container": (_replaced("clamd", "volumes", "signatures:", ""), keeps_its_data),
+    "nowhere to unpack": (_replaced("clamd", "tmpfs", "/tmp", ""), can_write_where_it_must),
+    "a clamd without signatures": (fields_of("clamd", networks=["scanner"]), stands_in_its_place),
+    "a small clamd": (_memory("clamd", "1G"), has_memory_enough),
     "a small database": (_memory("postgres", "64M"), has_memory_enough),
     "a small collector": (_memory("collector", "256M"), has_memory_enough),
     "any version": (fields_of("redis", image="redis"), is_of_a_known_version),

@@ -3,7 +3,12 @@
 from collections.abc import Callable
 
 from tests.deploy.cluster import NAME, Cluster
-from tests.deploy.kubernetes_network import leads_names_to_their_pods, lets_the_outside_in, owns_its_pods
+from tests.deploy.kubernetes_network import (
+    leads_names_to_their_pods,
+    lets_the_outside_in,
+    owns_its_pods,
+    reaches_outside_for_its_needs_only,
+)
 from tests.deploy.kubernetes_pods import (
     is_asked_often_and_killed_late,
     mounts_what_it_has,
@@ -23,6 +28,7 @@ from tests.deploy.servers import (
     is_of_a_known_version,
     keeps_its_data,
     lets_its_users_in,
+    scans_what_is_uploaded,
 )
 
 Change = Callable[[Cluster], object]
@@ -73,6 +79,15 @@ def _config(server: str, volume: str, name: str) -> Change:
     def change(cluster: Cluster) -> None:
         (found,) = [each for each in _pod(cluster, server)["volumes"] if each["name"] == volume]
         found["configMap"]["name"] = name
+
+    return change
+
+
+def _clamd_says(old: str, new: str) -> Change:
+    def change(cluster: Cluster) -> None:
+        text = cluster.config("clamd")["clamd.conf"]
+        assert old in text
+        cluster.config("clamd")["clamd.conf"] = text.replace(old, new)
 
     return change
 
@@ -149,6 +164,21 @@ LOCAL: Mistakes = {
         _env("redis", "REDIS_PASSWORD", valueFrom=_key("RABBITMQ_PASSWORD")),
         lets_its_users_in,
     ),
+    "files that nobody scans": (lambda c: c.config("files").pop("SCANNER_URL"), scans_what_is_uploaded),
+    "a clamd that calls clean what it has not seen": (_clamd_says("AlertExceedsMax yes", ""), scans_what_is_uploaded),
+    "a clamd that never gives up": (_clamd_says("MaxScanTime 9000\n", ""), scans_what_is_uploaded),
+    "a clamd that unpacks little": (_clamd_says("MaxFileSize 512M", "MaxFileSize 100M"), scans_what_is_uploaded),
+    "a clamd that takes little": (_clamd_says("MaxLength 60M", "MaxLength 25M"), scans_what_is_uploaded),
+    "limits at another place": (_unmount("clamd", "conf", "/etc/clamd.conf"), finds_its_files),
+    "signatures that go with their pod": (_unmount("clamd", "data", "/var/lib/clam"), keeps_its_data),
+    "a server that fetches what it likes": (
+        lambda c: c.of("NetworkPolicy")["signatures"]["spec"].update(podSelector={}),
+        reaches_outside_for_its_needs_only,
+    ),
+    "no way to signatures": (
+        lambda c: c.resources.remove(c.of("NetworkPolicy")["signatures"]),
+        reaches_outside_for_its_needs_only,
+    ),
     "a replica of nobody": (_env("postgres-replica", "PRIMARY_HOST", value="nowhere"), follows_its_primary),
     "a replica that is not let in": (_env("postgres", "REPLICATION_PASSWORD"), follows_its_primary),
     "a replica that allows less": (
@@ -190,6 +220,11 @@ def _backend(cluster: Cluster) -> Resource:
 
 
 PRODUCTION: Mistakes = {
+    "files that nobody scans": (lambda c: c.config("files").update(SCANNER_URL=""), scans_what_is_uploaded),
+    "no way to the scanner": (
+        lambda c: c.resources.remove(c.of("NetworkPolicy")["needs-virus-scanner"]),
+        reaches_outside_for_its_needs_only,
+    ),
     "no way in": (lambda c: c.resources.remove(_ingress(c)), lets_the_outside_in),
     "a way in to nobody": (lambda c: _backend(c).update(name="gatewai"), lets_the_outside_in),
     "a way in past the gateway": (lambda c: _backend(c).update(name="auth"), lets_the_outside_in),

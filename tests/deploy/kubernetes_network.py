@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from gateway.settings import Settings
 from tests.deploy import manifests
-from tests.deploy.cluster import COMPONENT, NAME, OUTSIDE, SERVERS, Cluster, pod_of
+from tests.deploy.cluster import COMPONENT, NAME, OUTSIDE, SERVERS, SERVERS_OUTSIDE, Cluster, pod_of
 from tests.deploy.kustomize import Resource
 from tests.deploy.manifests import APPS, Complaints
 from tests.deploy.policies import Pod, may_talk, selects
@@ -65,18 +65,25 @@ def opens_the_known_edges_only(cluster: Cluster) -> Complaints:
     yield from (f"{source} can reach {target}" for source, target in sorted(found - expected))
 
 
+def ports_outside(cluster: Cluster, pod: Resource) -> set[int]:
+    return {
+        port["port"]
+        for policy in cluster.of("NetworkPolicy").values()
+        if selects(policy["spec"]["podSelector"], pod["metadata"]["labels"])
+        for rule in policy["spec"].get("egress", ())
+        for peer in rule["to"]
+        for port in rule["ports"]
+        if "ipBlock" in peer
+    }
+
+
 def reaches_outside_for_its_needs_only(cluster: Cluster) -> Complaints:
+    for name in cluster.of("StatefulSet"):
+        found = ports_outside(cluster, cluster.workloads()[name])
+        if found != {SERVERS_OUTSIDE[each] for each in {name} & SERVERS_OUTSIDE.keys()}:
+            yield f"{name} reaches ports {sorted(found)} outside"
     for name, app, component, pod in cluster.ours():
-        labels = pod["metadata"]["labels"]
-        found = {
-            port["port"]
-            for policy in cluster.of("NetworkPolicy").values()
-            if selects(policy["spec"]["podSelector"], labels)
-            for rule in policy["spec"].get("egress", ())
-            for peer in rule["to"]
-            for port in rule["ports"]
-            if "ipBlock" in peer
-        }
+        found = ports_outside(cluster, pod)
         needs: set[Need] = {"postgres"} if component == "migration" else set(APPS[app].needs)
         expected = {OUTSIDE[need] for need in needs} if cluster.overlay == "production" else set[int]()
         if found != expected:

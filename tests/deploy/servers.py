@@ -7,9 +7,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tests.deploy.manifests import CONNECTIONS, ROOT, Complaints
-from tools.topology import DATABASE
+from gateway.settings import Settings as Gateway
+from services.communication.files.content import MAX_UNPACKED_BYTES
+from services.communication.settings import Settings as Communication
+from shared.settings import load
+from tests.deploy.manifests import CONNECTIONS, ROOT, Complaints, mib
+from tools.topology import DATABASE, GATEWAY
 
+MIB = 1024 * 1024
+CLAMD_CONF = "/etc/clamav/clamd.conf"
 DATABASES = ("postgres", "postgres-replica")
 KEPT = {
     "postgres": "/var/lib/postgresql",
@@ -17,6 +23,7 @@ KEPT = {
     "redis": "/data",
     "rabbitmq": "/var/lib/rabbitmq",
     "object-store": "/objects",
+    "clamd": "/var/lib/clamav",
     "prometheus": "/prometheus",
     "grafana": "/var/lib/grafana",
 }
@@ -27,6 +34,7 @@ WRITTEN = {
     "postgres-replica": {"/tmp", "/var/run/postgresql"},
     "rabbitmq": {"/tmp", "/var/log/rabbitmq"},
     "object-store": {"/tmp"},
+    "clamd": {"/tmp", "/var/log/clamav"},
     "mail": {"/tmp"},
     "grafana": {"/tmp"},
     "collector": {"/traces"},
@@ -42,6 +50,7 @@ READ = {
     },
     "postgres-replica": {"/replica/start.sh": "postgres/replica/start.sh"},
     "rabbitmq": {"/etc/rabbitmq/conf.d/20-homeroom.conf": "rabbitmq/rabbitmq.conf"},
+    "clamd": {CLAMD_CONF: "clamav/clamd.conf"},
     "prometheus": {
         "/etc/prometheus/prometheus.yml": "prometheus/prometheus.yml",
         "/etc/prometheus/rules/homeroom.yml": "prometheus/rules/homeroom.yml",
@@ -55,6 +64,8 @@ READ = {
 }
 """Where each looks for which file of deploy/."""
 TOLD = {
+    # The image's own way in insists on root.
+    "clamd": "/init-unprivileged",
     "postgres-replica": "/replica/start.sh",
     "prometheus": "--config.file=/etc/prometheus/prometheus.yml",
     "collector": "--config=/etc/collector.yaml",
@@ -66,6 +77,8 @@ LEAST_MIB = {
     "postgres-replica": 512,
     "rabbitmq": 512,
     "object-store": 256,
+    # The signatures, twice while new ones are read, and what is being scanned.
+    "clamd": 3072,
     "mail": 128,
     "nginx": 64,
     "prometheus": 512,
@@ -219,6 +232,31 @@ def forgets_no_session(housed: Housed) -> Complaints:
         yield "redis is killed before it refuses to take more"
 
 
+def scans_what_is_uploaded(housed: Housed) -> Complaints:
+    house = housed.house()
+    gateway = next(load(Gateway, env) for name, env in house.clients.items() if name.startswith(GATEWAY.name))
+    for name in ("communication", "communication-worker"):
+        settings = load(Communication, house.clients[name])
+        if settings.scanner_address is None:
+            yield f"{name} takes every file for clean"
+        if settings.scanner_timeout_s >= gateway.deadline_s:
+            yield f"{name} waits for the scanner when the gateway has given up"
+        if house.servers:
+            yield from _is_not_scanned(name, house.server("clamd").files.get(CLAMD_CONF, ""), settings)
+
+
+def _is_not_scanned(name: str, configuration: str, settings: Communication) -> Complaints:
+    said = dict(re.findall(r"(?m)^(\w+) (.+)$", configuration))
+    if said.get("AlertExceedsMax") != "yes":
+        yield "clamd calls clean what it has not looked at"
+    if mib(said.get("StreamMaxLength", "0M")) * MIB <= settings.file_max_bytes:
+        yield f"clamd does not take all that {name} takes"
+    if min(mib(said.get(limit, "0M")) for limit in ("MaxFileSize", "MaxScanSize")) * MIB < MAX_UNPACKED_BYTES:
+        yield f"clamd does not unpack all that {name} takes"
+    if float(said.get("MaxScanTime", "inf")) / 1000 > settings.scanner_timeout_s:
+        yield f"clamd goes on when {name} has given up"
+
+
 def has_memory_enough(housed: Housed) -> Complaints:
     for name, server in housed.house().servers.items():
         if server.memory_mib < LEAST_MIB.get(name, 0):
@@ -239,6 +277,7 @@ CHECKS = [
     follows_its_primary,
     has_databases_as_we_expect,
     forgets_no_session,
+    scans_what_is_uploaded,
     has_memory_enough,
     is_of_a_known_version,
 ]
