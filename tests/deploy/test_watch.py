@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import promql_parser
 import pytest
@@ -15,6 +15,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from gateway import limits
+from services.communication.files import scanner
 from shared import cache, pools
 from shared.bus import Outcome
 from tests.deploy.manifests import mib
@@ -112,6 +113,7 @@ def declared(family: str, label: str) -> set[str] | None:
         ("homeroom_database_connections", "state"): {*pools.GAUGES.values()},
         ("homeroom_database_pool_requests", "outcome"): {*pools.COUNTERS.values()},
         ("homeroom_cache_requests", "outcome"): said_by(cache, r"REQUESTS\.labels\(kind\.cache, ([^)]+)\)"),
+        ("homeroom_file_scans", "outcome"): {*get_args(scanner.Outcome)},
         ("homeroom_events_consumed", "outcome"): {outcome.value for outcome in Outcome},
         ("homeroom_limiter", "outcome"): said_by(limits, r"def outcome\(self\)(.+?)\n\n"),
     }
@@ -179,6 +181,7 @@ def test_control_a_label_that_nothing_has_would_be_seen(
         'homeroom_database_pool_requests_total{outcome="errors"}',
         'homeroom_cache_requests_total{outcome!="hits"}',
         'homeroom_limiter_total{outcome!="allowed"}',
+        'homeroom_file_scans_total{outcome=~"unreachable|down"}',
         'homeroom_request_seconds_count{service="edge"}',
         'homeroom_request_seconds_count{status=~"5..."}',
     ],
@@ -217,6 +220,7 @@ def test_the_alarm_of_memory_comes_before_the_kill() -> None:
         "homeroom_outbox_age_seconds",
         "homeroom_dead_letters",
         "homeroom_alert_lateness_seconds",
+        "homeroom_file_scans",
     ],
 )
 def test_what_the_requirements_ask_to_watch_is_on_the_board(metric: str) -> None:
