@@ -59,7 +59,7 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Generator[Embedded
 @pytest.fixture(scope="session")
 def clamd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Clamd]:
     """For who only asks it; who does something to it has one of their own."""
-    server = Clamd(tmp_path_factory.mktemp("clamd"))
+    server = Clamd(tmp_path_factory.mktemp("clamd"), MaxScanTime="60000")  # on a machine with other work
     server.start()
     yield server
     server.stop()

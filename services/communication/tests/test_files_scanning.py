@@ -1,6 +1,7 @@
 """No file is downloaded that clamd has not called clean, whatever becomes of clamd; and nobody else waits for it."""
 
 import asyncio
+import struct
 import time
 import zlib
 from collections.abc import AsyncGenerator, Callable
@@ -17,7 +18,7 @@ from services.communication.app import create_app
 from services.communication.files import actions
 from services.communication.files.scanner import NotKnown, Scanner
 from services.communication.files.schemas import Fault, FileRow
-from services.communication.files.store import FileStore
+from services.communication.files.store import PIECE_BYTES, FileStore
 from services.communication.files.sweeper import Sweeper
 from services.communication.settings import Settings
 from services.communication.tests.clamd import (
@@ -73,6 +74,13 @@ def nested(content: bytes, depth: int) -> bytes:
     return content
 
 
+def lying(content: bytes) -> bytes:
+    """An office document whose directory says that it holds ten bytes of this."""
+    made, size = docx(**{"word/a.bin": content}), struct.pack("<I", len(content))
+    assert made.count(size) == 2
+    return made.replace(size, struct.pack("<I", 10))
+
+
 CLEAN: Final = [
     pytest.param(PDF, pdf(), id="a document"),
     pytest.param(PDF, packed_pdf(b"Bring a coat."), id="a packed document"),
@@ -89,6 +97,7 @@ INFECTED: Final = [
     pytest.param(PDF, pdf(9 * MEGABYTE)[:-50] + EICAR + pdf()[-50:], "infected", id="the end of a large document"),
     pytest.param(DOCX, docx(**{"word/document.xml": EICAR * 9}), "infected", id="an office document"),
     pytest.param(DOCX, docx(**{"word/a.zip": nested(EICAR, 3)}), "infected", id="an archive in an archive"),
+    pytest.param(DOCX, lying(bytes(20 * MEGABYTE) + EICAR), "infected", id="more than its directory tells"),
     pytest.param(PNG, png(extra=b"c\0" + EICAR), "infected", id="a picture"),
     pytest.param(DOCX, docx(**{"word/a.zip": nested(EICAR, 40)}), "unpacks_too_large", id="archives without an end"),
 ]
@@ -103,6 +112,27 @@ async def test_what_is_clean_is_ready(opened: Open, clamd: Clamd, media_type: st
 
     assert completed["state"] == "ready"
     assert downloaded.content == content
+
+
+async def test_the_largest_file_is_scanned_whole_and_in_pieces(opened: Open, clamd: Clamd) -> None:
+    """By a clamd that takes no more than it does in a deployment."""
+    lengths: list[int] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lengths.extend(map(len, await instream(reader)))
+        writer.write(OK)
+        await writer.drain()
+
+    content = pdf(50 * MEGABYTE)
+    async with Impostor(listen).running() as impostor, opened(impostor.url) as files:
+        in_pieces = await files.complete(await files.uploaded(content))
+    async with opened(clamd.url, scanner_timeout_s=60) as files:
+        infected = content[: -50 - len(EICAR)] + EICAR + content[-50:]
+        found = await files.complete(await files.uploaded(infected))
+
+    assert in_pieces["state"] == "ready"
+    assert (sum(lengths), max(lengths)) == (len(content), PIECE_BYTES)
+    assert (found["state"], found["rejected_because"]) == ("rejected", "infected")
 
 
 @pytest.mark.parametrize(("media_type", "content", "fault"), INFECTED)
