@@ -51,7 +51,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     scanner_timeout_s: float = 10.0
     """How long it may take for one file; less than the gateway waits for us (DEADLINE_S)."""
     scanner_max_scans: int = 4
-    """How many files of up to 1 MB are scanned at a time, and how many larger ones."""
+    """How many files of up to 1 MB are scanned at a time, and how many larger ones; half of them of one school."""
 
     def __post_init__(self) -> None:
         if unknown := self.allowed_types - EXTENSIONS.keys():

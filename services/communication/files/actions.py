@@ -185,19 +185,22 @@ async def complete_file(
         await queries.add_removals(tx, [removal], due_at=clock.now() + ATTEMPT)
     if not await store.copy(quarantine, final, media_type=row.media_type):
         return await _settled_meanwhile(database, caller, file_id)
-    fault = await _fault_of(store, row, final) or await _scanned(database, store, scanner, row, final)
+    fault = await _fault_of(store, row, final) or await _scanned(database, store, scanner, caller.school, row, final)
     return await _settle(database, settings, caller.school, file_id, fault=fault, object_key=final)
 
 
-async def _scanned(database: Database, store: FileStore, scanner: Scanner, row: FileRow, key: str) -> Fault | None:
+async def _scanned(
+    database: Database, store: FileStore, scanner: Scanner, school_id: UUID, row: FileRow, key: str
+) -> Fault | None:
     """What the scanner says of a copy. Raises Unavailable; the copy then goes now, not at the end of its attempt.
 
     Else the store would fill with copies, of a file that is completed again and again until the scanner is back.
     """
+    size_bytes = row.size_bytes
     try:
-        return await scanner.fault_of(store.pieces(key, size_bytes=row.size_bytes), size_bytes=row.size_bytes)
+        return await scanner.fault_of(school_id, store.pieces(key, size_bytes=size_bytes), size_bytes=size_bytes)
     except Unavailable:
-        async with database.transaction() as tx:
+        async with database.transaction(school_id=school_id) as tx:
             await queries.add_removals(tx, [Removal(object_key=key, upload_id=None)], due_at=clock.now())
         raise
 

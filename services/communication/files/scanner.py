@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import perf_counter
 from typing import Final, Literal, get_args
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -45,21 +47,25 @@ class NotKnown(Exception):
 
 
 class Scanner:
-    """Asks clamd, of so many small files and so many large ones at a time: a slow large one holds up no small one."""
+    """Asks clamd, of so many small files and so many large ones at a time, half of them of one school at the most.
+
+    So what is slow at large files, or at those of one school, holds up no others.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._address = settings.scanner_address
         self._timeout_s = settings.scanner_timeout_s
-        self._small = asyncio.Semaphore(settings.scanner_max_scans)
-        self._large = asyncio.Semaphore(settings.scanner_max_scans)
+        self._max_scans = settings.scanner_max_scans
+        self._turns = {is_large: asyncio.Semaphore(self._max_scans) for is_large in (False, True)}
+        self._of_school: WeakValueDictionary[tuple[UUID, bool], asyncio.Semaphore] = WeakValueDictionary()
 
-    async def fault_of(self, pieces: AsyncIterable[bytes], *, size_bytes: int) -> Fault | None:
+    async def fault_of(self, school_id: UUID, pieces: AsyncIterable[bytes], *, size_bytes: int) -> Fault | None:
         """None when all `size_bytes` were found clean, or no scanner is configured. Raises Unavailable, if unsure."""
         if self._address is None:
             SCANS.labels("unscanned").inc()
             return None
         try:
-            async with self._turn(size_bytes):
+            async with self._turn(school_id, is_large=size_bytes > LARGE_BYTES):
                 outcome = await self._outcome(self._address, pieces, size_bytes)
         except NotKnown as error:
             SCANS.labels(error.outcome).inc()
@@ -70,17 +76,17 @@ class Scanner:
         return FAULTS[outcome]
 
     @asynccontextmanager
-    async def _turn(self, size_bytes: int) -> AsyncGenerator[None]:
-        turns = self._large if size_bytes > LARGE_BYTES else self._small
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await turns.acquire()
-        except TimeoutError as error:
-            raise NotKnown("busy") from error
-        try:
+    async def _turn(self, school_id: UUID, *, is_large: bool) -> AsyncGenerator[None]:
+        half = asyncio.Semaphore(max(1, self._max_scans // 2))
+        own = self._of_school.setdefault((school_id, is_large), half)
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    await turns.enter_async_context(own)
+                    await turns.enter_async_context(self._turns[is_large])
+            except TimeoutError as error:
+                raise NotKnown("busy") from error
             yield
-        finally:
-            turns.release()
 
     async def _outcome(self, address: tuple[str, int], pieces: AsyncIterable[bytes], size_bytes: int) -> Outcome:
         began = perf_counter()

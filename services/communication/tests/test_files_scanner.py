@@ -9,6 +9,7 @@ from services.communication.files import scanner
 from services.communication.files.scanner import NotKnown, Scanner, ask, outcome_of
 from services.communication.settings import Settings
 from services.communication.tests.clamd import OK, Behaviour, Impostor, answering, hanging_up, instream, silent
+from shared.ids import new_id
 from shared.problems import Unavailable
 from shared.settings import SettingsError, load
 from tools.dumps import EXAMPLE_ENV
@@ -30,7 +31,7 @@ async def asked(behaviour: Behaviour, *pieces: bytes, size_bytes: int | None = N
         asking = Scanner(settings_with(SCANNER_URL=clamd.url, SCANNER_TIMEOUT_S=timeout_s))
         size = sum(map(len, pieces)) if size_bytes is None else size_bytes
         try:
-            return await asking.fault_of(pieces_of(*pieces), size_bytes=size)
+            return await asking.fault_of(new_id(), pieces_of(*pieces), size_bytes=size)
         except Unavailable as error:
             return f"not known: {error.__cause__}"
 
@@ -147,7 +148,7 @@ async def test_what_the_store_does_not_give_is_not_clean() -> None:
     async with Impostor(answering(OK)).running() as clamd:
         asking = Scanner(settings_with(SCANNER_URL=clamd.url))
         with pytest.raises(Unavailable, match="store"):
-            await asking.fault_of(broken(), size_bytes=3)
+            await asking.fault_of(new_id(), broken(), size_bytes=3)
 
 
 @pytest.mark.parametrize("size_bytes", [10, scanner.LARGE_BYTES + 1], ids=["small", "large"])
@@ -160,7 +161,7 @@ async def test_so_many_at_a_time_and_no_more(size_bytes: int) -> None:
 
     async with Impostor(slow).running() as clamd:
         asking = Scanner(settings_with(SCANNER_URL=clamd.url, SCANNER_MAX_SCANS="3"))
-        scans = (asking.fault_of(pieces_of(bytes(size_bytes)), size_bytes=size_bytes) for _ in range(9))
+        scans = (asking.fault_of(new_id(), pieces_of(bytes(size_bytes)), size_bytes=size_bytes) for _ in range(9))
         found = await asyncio.gather(*scans)
 
     assert found == [None] * 9
@@ -178,17 +179,41 @@ async def test_who_waits_too_long_for_a_turn_is_told_so_and_large_files_hold_up_
 
     async with Impostor(slow_at_large).running() as clamd:
         asking = Scanner(settings_with(SCANNER_URL=clamd.url, SCANNER_MAX_SCANS="1", SCANNER_TIMEOUT_S="30"))
-        first = asyncio.create_task(asking.fault_of(pieces_of(bytes(large)), size_bytes=large))
+        first = asyncio.create_task(asking.fault_of(new_id(), pieces_of(bytes(large)), size_bytes=large))
         while not clamd.callers:
             await asyncio.sleep(0.01)
         with pytest.raises(Unavailable) as told:
-            await asking.fault_of(pieces_of(bytes(large)), size_bytes=large)
-        small = await asking.fault_of(pieces_of(b"abc"), size_bytes=3)
+            await asking.fault_of(new_id(), pieces_of(bytes(large)), size_bytes=large)
+        small = await asking.fault_of(new_id(), pieces_of(b"abc"), size_bytes=3)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
 
     assert told.value.headers == {"Retry-After": "2"}
     assert small is None
+
+
+async def test_a_school_that_keeps_clamd_busy_holds_up_no_other() -> None:
+    async def slow_at_long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(b"".join(await instream(reader))) > 3:
+            await asyncio.sleep(60)
+        writer.write(OK)
+        await writer.drain()
+
+    busy, other = new_id(), new_id()
+    async with Impostor(slow_at_long).running() as clamd:
+        asking = Scanner(settings_with(SCANNER_URL=clamd.url, SCANNER_MAX_SCANS="4", SCANNER_TIMEOUT_S="30"))
+        scans = [asyncio.create_task(asking.fault_of(busy, pieces_of(b"long"), size_bytes=4)) for _ in range(8)]
+        while clamd.callers < 2:
+            await asyncio.sleep(0.01)
+        found = await asyncio.gather(*(asking.fault_of(other, pieces_of(b"abc"), size_bytes=3) for _ in range(8)))
+        refused, held = await asyncio.wait(scans, timeout=scanner.WAIT_S + 1)
+        for each in held:
+            each.cancel()
+        outcomes = {str(error.__cause__) for each in refused if (error := each.exception()) is not None}
+        await asyncio.gather(*held, return_exceptions=True)
+
+    assert found == [None] * 8
+    assert (len(refused), len(held), outcomes) == (6, 2, {"busy"})
 
 
 async def test_a_turn_is_given_back_whatever_becomes_of_it() -> None:
@@ -197,7 +222,7 @@ async def test_a_turn_is_given_back_whatever_becomes_of_it() -> None:
         outcomes: list[str] = []
         for _ in range(3):
             with pytest.raises(Unavailable) as told:
-                await asking.fault_of(pieces_of(b"abc"), size_bytes=3)
+                await asking.fault_of(new_id(), pieces_of(b"abc"), size_bytes=3)
             outcomes.append(str(told.value.__cause__))
 
     assert outcomes == ["error"] * 3

@@ -311,7 +311,7 @@ async def test_a_frozen_clamd_holds_up_nobody_else(opened: Open, tmp_path: Path)
     clamd = Clamd(tmp_path)
     clamd.start()
     try:
-        async with opened(clamd.url, scanner_timeout_s=4, scanner_max_scans=Waiting.COUNT) as files:
+        async with opened(clamd.url, scanner_timeout_s=4, scanner_max_scans=2 * Waiting.COUNT) as files:
             clamd.freeze()
             waiting = Waiting(files)
             await waiting.begin()
@@ -336,17 +336,18 @@ async def test_a_frozen_clamd_holds_up_nobody_else(opened: Open, tmp_path: Path)
 
 
 async def scanned_within(
-    database: Database, store: FileStore, scanner: Scanner, row: FileRow, key: str
+    database: Database, store: FileStore, scanner: Scanner, school_id: UUID, row: FileRow, key: str
 ) -> Fault | None:
     """Careless: it waits for clamd while it holds a connection."""
-    async with database.transaction():
-        return await scanner.fault_of(store.pieces(key, size_bytes=row.size_bytes), size_bytes=row.size_bytes)
+    pieces = store.pieces(key, size_bytes=row.size_bytes)
+    async with database.transaction(school_id=school_id):
+        return await scanner.fault_of(school_id, pieces, size_bytes=row.size_bytes)
 
 
 @asynccontextmanager
 async def silenced(opened: Open, *, callers: int) -> AsyncGenerator[Waiting]:
     """As many completions as can wait for a scanner that takes everything and says nothing."""
-    limits = {"scanner_timeout_s": 8, "scanner_max_scans": Waiting.COUNT}
+    limits = {"scanner_timeout_s": 8, "scanner_max_scans": 2 * Waiting.COUNT}
     async with Impostor(silent).running() as clamd, opened(clamd.url, **limits) as files:
         waiting = Waiting(files)
         await waiting.begin()
@@ -375,7 +376,7 @@ async def test_control_one_that_scans_within_a_transaction_is_seen(
 
 
 async def test_several_at_once_get_each_their_own_verdict(opened: Open, clamd: Clamd) -> None:
-    async with opened(clamd.url) as files:
+    async with opened(clamd.url, scanner_max_scans=32) as files:
         contents = [
             pdf(500 + number) if number % 2 else pdf(500)[:200] + EICAR + pdf(500)[200:] for number in range(16)
         ]
