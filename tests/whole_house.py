@@ -300,6 +300,7 @@ class FilledSchool:
             for number in range(1, 4)
         ]
         await self.ask("school", "PUT", "/bell-schedules", json={"periods": bells})
+        await self.ask("school", "PATCH", "/school", json={"version": 1, **self._brand()})
         for name in (f"Room {self.mark}", f"Hall {self.mark}"):
             self.ids["room_id"] = (await self.ask("school", "POST", "/rooms", json={"name": name}))["room_id"]
         for days in (3, 4):
@@ -310,6 +311,9 @@ class FilledSchool:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[
                 "academic_session_id"
             ]
+
+    def _brand(self) -> dict[str, str]:
+        return {"brand_colour": "#1a4f8b", "logo_url": f"https://cdn.test/{self.mark}.svg"}
 
     def email(self, name: str) -> str:
         return f"{name}.{self.mark}@home.test"
@@ -551,7 +555,7 @@ class FilledSchool:
             "add_guardian_link": {"guardian_id": self.ids["other_guardian_id"]},
             "take_register": {"marks": [{"student_id": person, "code": "L", "minutes_late": 5}]},
             "save_attendance_code": {"code": "QA1", "kind": "excused"},
-            "change_school": {"register_escalation_minutes": 30},
+            "change_school": {"register_escalation_minutes": 30, "locale": "de-DE", **self._brand()},
             "withdraw_absence_report": {"absence_report_id": self.ids["own_report_id"]},
             "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),

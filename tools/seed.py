@@ -20,6 +20,7 @@ from tools.front_end import Mailbox, NotInTime, Refused, Visitor, wait_for
 
 DEMO = Path(__file__).parent.parent / "demo"
 TIME_ZONE = "America/Chicago"
+LOCALE = "en-US"
 DISTRICT_ZIP = DEMO / "district-5-schools.zip"
 SCHOOL, SECOND_SCHOOL = "Pagac Elementary School", "Lowe Elementary School"
 TEACHER = "paul.bruen.7bbf3a@school.edu"
@@ -104,8 +105,9 @@ class Seeder:
         address = f"office@{word}.example"
         office = self.office(admin, school_id, address, name)
         settings = office.get("/school")
-        if settings["time_zone"] != TIME_ZONE or settings["grace_period_minutes"] != 0:
-            office.patch("/school", version=settings["version"], time_zone=TIME_ZONE, grace_period_minutes=0)
+        wanted = {"time_zone": TIME_ZONE, "locale": LOCALE, "grace_period_minutes": 0}
+        if any(settings[name] != value for name, value in wanted.items()):
+            office.patch("/school", version=settings["version"], **wanted)
         for day, title in holidays():
             office.put(f"/calendar-days/{day}", kind="holiday", title=title)
         guardians = (DEMO / "guardians" / f"{word}.csv").read_bytes()

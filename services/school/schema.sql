@@ -114,7 +114,13 @@ CREATE TABLE school.school (
     calendar_version bigint DEFAULT 1 NOT NULL,
     register_reminder_minutes smallint DEFAULT 15 NOT NULL,
     register_escalation_minutes smallint DEFAULT 60 NOT NULL,
+    locale text DEFAULT 'en-GB'::text NOT NULL,
+    brand_colour text,
+    logo_url text,
+    CONSTRAINT school_brand_colour CHECK ((brand_colour ~ '^#[0-9a-f]{6}$'::text)),
     CONSTRAINT school_grace_period_minutes_check CHECK (((grace_period_minutes >= 0) AND (grace_period_minutes <= 240))),
+    CONSTRAINT school_locale CHECK ((locale ~ '^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$'::text)),
+    CONSTRAINT school_logo_url CHECK ((starts_with(logo_url, 'https://'::text) AND (length(logo_url) <= 500))),
     CONSTRAINT school_register_escalation_minutes_check CHECK (((register_escalation_minutes >= 0) AND (register_escalation_minutes <= 480))),
     CONSTRAINT school_register_reminder_minutes_check CHECK (((register_reminder_minutes >= 0) AND (register_reminder_minutes <= 480)))
 );

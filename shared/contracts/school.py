@@ -1,10 +1,13 @@
 """What `school` tells the others."""
 
 from datetime import date, time
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
+
+DEFAULT_LOCALE: Final = "en-GB"
+"""Of a school that has said nothing of it."""
 
 
 class SchoolChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.school_changed.v1", tag_field="type"):
@@ -21,6 +24,12 @@ class SchoolChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.schoo
     """How long after a lesson began its teacher is reminded of a register that is missing; 0 never."""
     register_escalation_minutes: int = 60
     """How long after a lesson began the office hears of it; 0 never."""
+    locale: str = DEFAULT_LOCALE
+    """A BCP 47 tag; it decides how dates, times and lists are written."""
+    brand_colour: str | None = None
+    """`#rrggbb`, to be read on white."""
+    logo_url: str | None = None
+    """Where browsers find the logo; https."""
 
 
 class AcademicSession(msgspec.Struct, frozen=True, kw_only=True):

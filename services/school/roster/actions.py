@@ -17,7 +17,7 @@ from services.school.schools import queries as school_queries
 from services.school.schools.rules import as_event, renamed
 from services.school.schools.schemas import School
 from shared.contracts.roster import RosterSchool, RosterSchoolSaved, RosterSession, RosterUpsert, RosterUpserted
-from shared.contracts.school import AcademicSession
+from shared.contracts.school import DEFAULT_LOCALE, AcademicSession
 from shared.database import Database, Tx, switch_school
 from shared.ids import new_id
 
@@ -78,6 +78,9 @@ async def _add_school(
         grace_period_minutes=DEFAULT_GRACE_PERIOD_MINUTES,
         register_reminder_minutes=DEFAULT_REGISTER_REMINDER_MINUTES,
         register_escalation_minutes=DEFAULT_REGISTER_ESCALATION_MINUTES,
+        locale=DEFAULT_LOCALE,
+        brand_colour=None,
+        logo_url=None,
         version=1,
         calendar_version=1,
     )

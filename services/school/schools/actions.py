@@ -11,7 +11,7 @@ from shared.problems import NotFound
 
 
 async def change_school(database: Database, school_id: UUID, change: SchoolChange) -> School:
-    """Raises NotFound, StaleSchool, UnknownTimeZone, OfficeBeforeTeacher."""
+    """Raises NotFound, and what `rules.changed` raises."""
     async with database.transaction(school_id=school_id) as tx:
         before = await lock_school(tx, school_id)
         return await save_school(tx, before, rules.changed(before, change))

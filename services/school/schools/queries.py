@@ -9,7 +9,7 @@ from shared.database import Reader, Tx
 
 SCHOOL = """
 SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
-       register_escalation_minutes, version, calendar_version
+       register_escalation_minutes, locale, brand_colour, logo_url, version, calendar_version
 FROM school
 WHERE school_id = %(school_id)s
 """
@@ -21,7 +21,7 @@ async def school(reader: Reader, *, school_id: UUID) -> School | None:
 
 LOCK_SCHOOL = """
 SELECT school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
-       register_escalation_minutes, version, calendar_version
+       register_escalation_minutes, locale, brand_colour, logo_url, version, calendar_version
 FROM school
 WHERE school_id = %(school_id)s
 FOR UPDATE
@@ -36,11 +36,12 @@ async def lock_school(tx: Tx, *, school_id: UUID) -> School | None:
 ADD_SCHOOL = """
 INSERT INTO school (
     school_id, district_id, sourced_id, name, time_zone, grace_period_minutes, register_reminder_minutes,
-    register_escalation_minutes, version, calendar_version
+    register_escalation_minutes, locale, brand_colour, logo_url, version, calendar_version
 )
 VALUES (
     %(school_id)s, %(district_id)s, %(sourced_id)s, %(name)s, %(time_zone)s, %(grace_period_minutes)s,
-    %(register_reminder_minutes)s, %(register_escalation_minutes)s, %(version)s, %(calendar_version)s
+    %(register_reminder_minutes)s, %(register_escalation_minutes)s, %(locale)s, %(brand_colour)s, %(logo_url)s,
+    %(version)s, %(calendar_version)s
 )
 """
 
@@ -54,7 +55,8 @@ SAVE_SCHOOL = """
 UPDATE school
 SET name = %(name)s, time_zone = %(time_zone)s, grace_period_minutes = %(grace_period_minutes)s,
     register_reminder_minutes = %(register_reminder_minutes)s,
-    register_escalation_minutes = %(register_escalation_minutes)s, version = %(version)s
+    register_escalation_minutes = %(register_escalation_minutes)s, locale = %(locale)s,
+    brand_colour = %(brand_colour)s, logo_url = %(logo_url)s, version = %(version)s
 WHERE school_id = %(school_id)s
 """
 
@@ -69,6 +71,9 @@ async def save_school(tx: Tx, *, school: School) -> None:
         grace_period_minutes=school.grace_period_minutes,
         register_reminder_minutes=school.register_reminder_minutes,
         register_escalation_minutes=school.register_escalation_minutes,
+        locale=school.locale,
+        brand_colour=school.brand_colour,
+        logo_url=school.logo_url,
         version=school.version,
     )
 

@@ -6,7 +6,14 @@ from litestar.params import JSONBody
 
 from services.school.caches import SCHOOL
 from services.school.schools import actions, queries
-from services.school.schools.rules import OfficeBeforeTeacher, StaleSchool, UnknownTimeZone
+from services.school.schools.rules import (
+    OfficeBeforeTeacher,
+    PaleColour,
+    StaleSchool,
+    UnknownLocale,
+    UnknownTimeZone,
+    UnusableLogo,
+)
 from services.school.schools.schemas import School, SchoolChange
 from shared.database import Database
 from shared.identity import Caller
@@ -35,8 +42,19 @@ async def show_school(
 @patch(
     "/",
     operation_id="change_school",
-    summary="Change the name, the time zone, the grace period or when somebody hears of a missing register.",
-    opt={"permission": "school.manage", "problems": (NotFound, StaleSchool, UnknownTimeZone, OfficeBeforeTeacher)},
+    summary="Change the school's name, time zone, locale, brand, or when somebody hears of what is missing.",
+    opt={
+        "permission": "school.manage",
+        "problems": (
+            NotFound,
+            StaleSchool,
+            UnknownTimeZone,
+            UnknownLocale,
+            OfficeBeforeTeacher,
+            PaleColour,
+            UnusableLogo,
+        ),
+    },
 )
 async def change_school(
     data: JSONBody[SchoolChange], database: NamedDependency[Database], caller: NamedDependency[Caller]

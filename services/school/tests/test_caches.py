@@ -63,6 +63,17 @@ async def test_who_has_written_reads_it_at_once(school: School, path: str) -> No
     assert after.headers["etag"] != before.headers["etag"]
 
 
+async def test_a_new_brand_is_seen_by_everybody_at_once(school: School) -> None:
+    before = await school.send("GET", "/school", role=Role.STUDENT)
+    brand = {"locale": "de-DE", "brand_colour": "#1a4f8b", "logo_url": "https://cdn.example/logo.svg"}
+
+    await school.send("PATCH", "/school", {"version": 1, **brand})
+
+    after = await school.send("GET", "/school", role=Role.STUDENT)
+    assert after.headers["etag"] != before.headers["etag"]
+    assert {name: after.json()[name] for name in brand} == brand
+
+
 async def test_a_roster_that_renames_a_school_is_seen_at_once(house: House) -> None:
     """One transaction writes for all schools of a district: each has its answers dropped."""
     district = str(new_id())

@@ -203,7 +203,8 @@ async def test_a_school_twice_in_a_roster_is_pointed_at(house: House) -> None:
 
 
 async def test_the_snapshot_says_of_every_school_what_the_last_events_said(house: House, school: School) -> None:
-    await school.send("PATCH", "/school", {"version": 1, "grace_period_minutes": 33})
+    brand = {"locale": "de-DE", "brand_colour": "#1a4f8b", "logo_url": "https://cdn.example/logo.svg"}
+    await school.send("PATCH", "/school", {"version": 1, "grace_period_minutes": 33, **brand})
     other = await house.school()
 
     found: dict[UUID, RosterSchoolSaved] = {}
