@@ -281,6 +281,7 @@ CREATE TABLE notification.school (
     time_zone text NOT NULL,
     grace_period_minutes integer NOT NULL,
     version bigint NOT NULL,
+    locale text DEFAULT 'en-GB'::text NOT NULL,
     CONSTRAINT school_grace_period_minutes_check CHECK ((grace_period_minutes >= 0))
 );
 

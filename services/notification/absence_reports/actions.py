@@ -29,13 +29,14 @@ async def _awaiting(tx: Tx, school_id: UUID, report: AbsenceReportChanged, versi
     if report.kind != "leave":
         return []
     office = await roster.office(tx, school_id, but=report.changed_by)
+    school = await roster.school_settings(tx, school_id)
     names = await roster.student_names(tx, school_id, [report.student_id])
     return [
         Notice(
             category="absence_report",
             idempotency_key=f"absence-report:{report.absence_report_id}:{version}",
             subject_id=report.absence_report_id,
-            text=texts.awaiting(names.get(report.student_id, "A student"), report),
+            text=texts.awaiting(names.get(report.student_id, "A student"), report, school.locale),
             deep_link=f"/absence-reports/{report.absence_report_id}",
             traceparent=telemetry.traceparent(),
             addressees=[Addressee(recipient_id=each, role="school_admin") for each in office],
@@ -49,13 +50,14 @@ async def _answered(tx: Tx, school_id: UUID, report: AbsenceReportChanged, versi
         return []
     if await roster.is_login_of(tx, school_id, person_id=report.guardian_id, user_id=report.changed_by):
         return []
+    school = await roster.school_settings(tx, school_id)
     names = await roster.student_names(tx, school_id, [report.student_id])
     return [
         Notice(
             category="absence_answer",
             idempotency_key=f"absence-report:{report.absence_report_id}:{version}",
             subject_id=report.absence_report_id,
-            text=texts.answered(names.get(report.student_id, UNKNOWN_NAME), report),
+            text=texts.answered(names.get(report.student_id, UNKNOWN_NAME), report, school.locale),
             deep_link=f"/students/{report.student_id}/absence-reports/{report.absence_report_id}",
             traceparent=telemetry.traceparent(),
             addressees=[Addressee(recipient_id=report.guardian_id, role="guardian", student_ids=[report.student_id])],

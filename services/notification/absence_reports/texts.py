@@ -10,18 +10,18 @@ OUTCOMES: Final = {"accepted": "accepted", "refused": "refused"}
 LONGEST_ANSWER: Final = 1000
 
 
-def awaiting(name: str, report: AbsenceReportChanged) -> Text:
+def awaiting(name: str, report: AbsenceReportChanged, locale: str) -> Text:
+    days = written_span(report.starts_on, report.ends_on, locale)
     return Text(
         title=f"{name}: {KINDS[report.kind]} to decide",
-        body=f"A {KINDS[report.kind]} was reported for {name}, {written_span(report.starts_on, report.ends_on)}.",
+        body=f"A {KINDS[report.kind]} was reported for {name}, {days}.",
     )
 
 
-def answered(name: str, report: AbsenceReportChanged) -> Text:
-    outcome = OUTCOMES[report.state]
-    told = f"The school has {outcome} your {KINDS[report.kind]} for {name}, "
+def answered(name: str, report: AbsenceReportChanged, locale: str) -> Text:
+    outcome, days = OUTCOMES[report.state], written_span(report.starts_on, report.ends_on, locale)
     answer = f" It says: {shortened(report.answer, LONGEST_ANSWER)}" if report.answer else ""
     return Text(
         title=f"{name}: {KINDS[report.kind]} {outcome}",
-        body=f"{told}{written_span(report.starts_on, report.ends_on)}.{answer}",
+        body=f"The school has {outcome} your {KINDS[report.kind]} for {name}, {days}.{answer}",
     )

@@ -60,7 +60,7 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
     await _queue(tx, school_id, moved)
     if rules.must_correct(row.alert, after):
         is_explained = rules.is_still_away(event.status)
-        await teller.tell_correction(tx, school_id, moved, is_explained=is_explained)
+        await teller.tell_correction(tx, school_id, moved, is_explained=is_explained, locale=school.locale)
 
 
 async def release_due(database: Database, teller: Teller, settings: Settings) -> bool:
@@ -107,8 +107,9 @@ async def _release(tx: Tx, teller: Teller, settings: Settings, school_id: UUID, 
     await queries.forget_alerts(tx, school_id, [after for _, after in moves if after.state != "pending"])
     told = [after for before, after in moves if rules.must_tell(before.alert, after.alert)]
     untold = [after for before, after in moves if rules.is_untold(before.alert, after.alert)]
-    await teller.tell_alerts(tx, school_id, [(row, recipients[row.student_id, row.day]) for row in told])
-    await teller.record_untold(tx, school_id, untold)
+    addressed = [(row, recipients[row.student_id, row.day]) for row in told]
+    await teller.tell_alerts(tx, school_id, addressed, locale=school.locale)
+    await teller.record_untold(tx, school_id, untold, locale=school.locale)
     _measure(tx, [before for before, after in moves if rules.must_tell(before.alert, after.alert)])
 
 

@@ -24,24 +24,26 @@ class Teller:
     def __init__(self, announcer: Announcer, public_url: str) -> None:
         self._herald = Herald(announcer, public_url)
 
-    async def tell_alerts(self, tx: Tx, school_id: UUID, alerts: Sequence[tuple[AlertRow, Sequence[UUID]]]) -> None:
+    async def tell_alerts(
+        self, tx: Tx, school_id: UUID, alerts: Sequence[tuple[AlertRow, Sequence[UUID]]], *, locale: str
+    ) -> None:
         """Tell the guardians beside each alert."""
         names = await roster.student_names(tx, school_id, [row.student_id for row, _ in alerts])
         notices = [
             _notice(
                 row,
                 "absence_alert",
-                texts.absence_alert(names.get(row.student_id, UNKNOWN_NAME), row.day, row.lessons),
+                texts.absence_alert(names.get(row.student_id, UNKNOWN_NAME), row.day, row.lessons, locale),
                 guardian_ids,
             )
             for row, guardian_ids in alerts
         ]
         await self._herald.tell(tx, school_id, notices)
 
-    async def record_untold(self, tx: Tx, school_id: UUID, rows: Sequence[AlertRow]) -> None:
+    async def record_untold(self, tx: Tx, school_id: UUID, rows: Sequence[AlertRow], *, locale: str) -> None:
         """Absences that there is nobody to tell of: the office must see them, so they stand in the delivery log."""
         names = await roster.student_names(tx, school_id, [row.student_id for row in rows])
-        texts_of = [texts.absence_alert(names.get(row.student_id, UNKNOWN_NAME), row.day, ()) for row in rows]
+        texts_of = [texts.absence_alert(names.get(row.student_id, UNKNOWN_NAME), row.day, (), locale) for row in rows]
         untold = [
             NewDelivery(
                 delivery_id=new_id(),
@@ -58,14 +60,14 @@ class Teller:
         ]
         await deliveries.record_untold(tx, school_id, untold)
 
-    async def tell_correction(self, tx: Tx, school_id: UUID, row: AlertRow, *, is_explained: bool) -> None:
+    async def tell_correction(self, tx: Tx, school_id: UUID, row: AlertRow, *, is_explained: bool, locale: str) -> None:
         """Tell exactly those who were told of the absence that it was none, or that it is explained by now."""
         alerted = await inbox_queries.recipients(
             tx, school_id, idempotency_key=idempotency_key(row), category="absence_alert"
         )
         names = await roster.student_names(tx, school_id, [row.student_id])
         written = texts.absence_explained if is_explained else texts.absence_correction
-        text = written(names.get(row.student_id, UNKNOWN_NAME), row.day)
+        text = written(names.get(row.student_id, UNKNOWN_NAME), row.day, locale)
         await self._herald.tell(tx, school_id, [_notice(row, "absence_correction", text, alerted)])
 
 

@@ -9,7 +9,10 @@ from typing import Final
 from uuid import UUID
 
 from services.notification.deliveries.schemas import Attempt
+from services.notification.roster.schemas import School
+from services.notification.wording import written_instant
 from shared.contracts.auth import InviteIssued, PasswordResetRequested
+from shared.contracts.school import DEFAULT_LOCALE
 
 ROLES = {
     "platform_admin": "an administrator of the platform",
@@ -62,22 +65,21 @@ def invite_subject(event: InviteIssued) -> str:
     return f"Your invitation to {event.school_name}"
 
 
-def invite_body(event: InviteIssued, public_url: str) -> str:
+def invite_body(event: InviteIssued, public_url: str, school: School) -> str:
+    until = written_instant(event.expires_at, school.time_zone, school.locale)
     return (
         f"Hello {one_line(event.name)},\n\n"
         f"{one_line(event.school_name)} invites you to Homeroom as {ROLES.get(event.role, 'a member')}.\n"
-        f"Use the code below, once, until {_until(event.expires_at)}:\n\n"
+        f"Use the code below, once, until {until}:\n\n"
         f"{public_url}/docs"
     )
 
 
 def reset_body(event: PasswordResetRequested, public_url: str) -> str:
+    """A login belongs to no school, so the time is by no school's clock."""
+    until = written_instant(event.expires_at, "UTC", DEFAULT_LOCALE)
     return (
         "Somebody, hopefully you, asked for a new password.\n"
-        f"Use the code below, once, until {_until(event.expires_at)}. If it was not you, do nothing.\n\n"
+        f"Use the code below, once, until {until}. If it was not you, do nothing.\n\n"
         f"{public_url}/docs"
     )
-
-
-def _until(instant: datetime) -> str:
-    return f"{instant:%A} {instant.day} {instant:%B %Y, %H:%M} UTC"

@@ -2,6 +2,7 @@
 
 from services.notification.deliveries import actions, mails
 from services.notification.deliveries.schemas import PLATFORM, NewDelivery
+from services.notification.roster import queries as roster
 from shared import telemetry
 from shared.contracts.auth import InviteIssued, PasswordResetRequested
 from shared.contracts.envelope import Envelope
@@ -9,18 +10,19 @@ from shared.database import Tx, switch_school
 
 
 async def invite_issued(public_url: str, tx: Tx, event: InviteIssued, envelope: Envelope) -> None:
+    await switch_school(tx, event.school_id)
+    school = await roster.school_settings(tx, event.school_id)
     delivery = NewDelivery(
         delivery_id=envelope.id,
         category="invite",
         recipient_name=event.name,
         address=event.email,
         subject=mails.invite_subject(event),
-        body=mails.invite_body(event, public_url),
+        body=mails.invite_body(event, public_url, school),
         sealed_code=event.sealed_code,
         expires_at=event.expires_at,
         traceparent=telemetry.traceparent(),
     )
-    await switch_school(tx, event.school_id)
     await actions.queue_mails(tx, event.school_id, [delivery])
 
 

@@ -70,7 +70,7 @@ async def written(
         return None
     school = await roster.school_settings(tx, school_id)
     names = await roster.student_names(tx, school_id, [child for each in items for child in each.in_sight])
-    return rules.digest_text(items, names, school_name=school.name, time_zone=wishes.time_zone, public_url=public_url)
+    return rules.digest_text(items, names, school=school, time_zone=wishes.time_zone, public_url=public_url)
 
 
 def _next(wishes: Wishes, now: datetime, after: date | None) -> tuple[date, datetime]:

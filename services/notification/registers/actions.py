@@ -24,7 +24,7 @@ async def remind(tx: Tx, herald: Herald, school_id: UUID, missing: RegisterMissi
         category="register_reminder",
         idempotency_key=f"register:{missing.lesson_id}",
         subject_id=missing.lesson_id,
-        text=texts.register_missing(missing, school.time_zone),
+        text=texts.register_missing(missing, school),
         deep_link=f"/lessons/{missing.lesson_id}/register",
         day=missing.day,
         traceparent=telemetry.traceparent(),

@@ -1,14 +1,13 @@
 """What is said of a register that nobody has taken, or not to the end."""
 
-from zoneinfo import ZoneInfo
-
-from services.notification.wording import Text, written
+from services.notification.roster.schemas import School
+from services.notification.wording import Text, written, written_time
 from shared.contracts.academic import RegisterMissing
 
 
-def register_missing(missing: RegisterMissing, time_zone: str) -> Text:
-    starts_at = missing.starts_at.astimezone(ZoneInfo(time_zone))
-    lesson = f"The lesson of {starts_at:%H:%M} on {written(missing.day)}"
+def register_missing(missing: RegisterMissing, school: School) -> Text:
+    starts_at = written_time(missing.starts_at, school.time_zone, school.locale)
+    lesson = f"The lesson of {starts_at} on {written(missing.day, school.locale)}"
     return Text(
         title=f"{missing.class_title}: register missing",
         body=f"{lesson} has no register yet, or one that leaves somebody out.",

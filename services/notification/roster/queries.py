@@ -19,12 +19,13 @@ from shared.contracts.school import SchoolChanged
 from shared.database import Reader, Tx
 
 SAVE_SCHOOL: LiteralString = """
-INSERT INTO school (school_id, name, time_zone, grace_period_minutes, version)
-VALUES (%(school_id)s, %(name)s, %(time_zone)s, %(grace_period_minutes)s, %(version)s)
+INSERT INTO school (school_id, name, time_zone, grace_period_minutes, locale, version)
+VALUES (%(school_id)s, %(name)s, %(time_zone)s, %(grace_period_minutes)s, %(locale)s, %(version)s)
 ON CONFLICT (school_id) DO UPDATE
 SET name = excluded.name,
     time_zone = excluded.time_zone,
     grace_period_minutes = excluded.grace_period_minutes,
+    locale = excluded.locale,
     version = excluded.version
 WHERE excluded.version > school.version
 """
@@ -37,6 +38,7 @@ async def save_school(tx: Tx, school_id: UUID, event: SchoolChanged, version: in
         name=event.name,
         time_zone=event.time_zone,
         grace_period_minutes=event.grace_period_minutes,
+        locale=event.locale,
         version=version,
     )
 
@@ -190,7 +192,7 @@ async def save_membership(tx: Tx, school_id: UUID, event: MembershipChanged, ver
 
 
 SCHOOL: LiteralString = """
-SELECT name, time_zone, grace_period_minutes
+SELECT name, time_zone, grace_period_minutes, locale
 FROM school
 WHERE school_id = %(school_id)s
 """

@@ -6,14 +6,17 @@ from uuid import UUID
 
 import msgspec
 
+from shared.contracts.school import DEFAULT_LOCALE
+
 
 class School(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     time_zone: str
     grace_period_minutes: int
+    locale: str
 
 
-UNKNOWN_SCHOOL: Final = School(name="Your school", time_zone="UTC", grace_period_minutes=10)
+UNKNOWN_SCHOOL: Final = School(name="Your school", time_zone="UTC", grace_period_minutes=10, locale=DEFAULT_LOCALE)
 """Until `school` has told us of it: an absence must not be lost because two services were heard in the other order."""
 
 

@@ -14,6 +14,7 @@ from services.notification.tests.wishes import Clock
 from services.notification.worker import create_worker
 from shared import clock
 from shared.database import Database
+from shared.seal import Seal
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
@@ -77,6 +78,12 @@ async def school(
     worker: Worker, settings: Settings, database: Database, announcer: Announcer, _empty_queues: None
 ) -> School:
     return await a_school(worker, settings, database, announcer)
+
+
+@pytest.fixture
+def seal(settings: Settings) -> Seal:
+    """As `auth` closes it."""
+    return Seal(settings.seal_key)
 
 
 @pytest.fixture

@@ -112,6 +112,18 @@ class School:
             await self.link(guardian_id, student_id, **link)
         return guardian_id
 
+    async def is_set(self, **fields: Any) -> None:
+        """As `school` tells of its settings; in New York, unless told otherwise."""
+        settings: dict[str, Any] = {
+            "school_id": self.school_id,
+            "district_id": new_id(),
+            "name": "Lincoln Elementary",
+            "time_zone": TIME_ZONE,
+            "grace_period_minutes": 10,
+            **fields,
+        }
+        await self.hear(SchoolChanged(**settings), about=self.school_id)
+
     async def guardian_leaves(self, guardian_id: UUID) -> None:
         event = GuardianChanged(guardian_id=guardian_id, given_name="Anne", family_name="Byron", is_active=False)
         await self.hear(event, about=guardian_id)
@@ -317,14 +329,7 @@ async def a_school(
     worker: Worker, settings: Settings, database: Database, announcer: Announcer, *, grace_period_minutes: int = 10
 ) -> School:
     school = School(worker, settings, database, announcer)
-    event = SchoolChanged(
-        school_id=school.school_id,
-        district_id=new_id(),
-        name="Lincoln Elementary",
-        time_zone=TIME_ZONE,
-        grace_period_minutes=grace_period_minutes,
-    )
-    await school.hear(event, about=school.school_id)
+    await school.is_set(grace_period_minutes=grace_period_minutes)
     return school
 
 

@@ -79,11 +79,6 @@ async def invited(school: School, worker: Worker, invite: InviteIssued) -> UUID:
     return delivery_id
 
 
-@pytest.fixture
-def seal(settings: Settings) -> Seal:
-    return Seal(settings.seal_key)
-
-
 # -- What arrives.
 
 

@@ -15,6 +15,7 @@ from services.notification.digests import actions, rules
 from services.notification.digests import queries as digest_queries
 from services.notification.digests.schemas import Item, NewDigest
 from services.notification.preferences.schemas import Choice, QuietHours
+from services.notification.roster.schemas import UNKNOWN_SCHOOL
 from services.notification.settings import Settings
 from services.notification.tests.factories import School, a_school, announcement, days_ago, guardian, somebody
 from services.notification.tests.mail_server import MailServer
@@ -679,7 +680,7 @@ def test_a_digest_is_by_child_and_time_with_the_school_last() -> None:
     text = rules.digest_text(
         [item("d", 4), item("c", 3, ben), item("b", 2, ada), item("a", 1, ben), item("e", 5, UUID(int=3))],
         {ada: "Ada", ben: "Ben"},
-        school_name="Lincoln",
+        school=msgspec.structs.replace(UNKNOWN_SCHOOL, name="Lincoln"),
         time_zone="America/New_York",
         public_url="http://front",
     )

@@ -46,9 +46,11 @@ def tell_first(worker: Worker) -> None:
     """Guardians are told before the alert is known as sent (mistake 17), and without a key that says it is the same."""
     tell_alerts = Teller.tell_alerts
 
-    async def tell_apart(self: Teller, _: Tx, school_id: UUID, alerts: Sequence[tuple[AlertRow, Any]]) -> None:
+    async def tell_apart(
+        self: Teller, _: Tx, school_id: UUID, alerts: Sequence[tuple[AlertRow, Any]], *, locale: str
+    ) -> None:
         async with worker.database.transaction(school_id=school_id) as tx:
-            await tell_alerts(self, tx, school_id, alerts)
+            await tell_alerts(self, tx, school_id, alerts, locale=locale)
         await asyncio.sleep(2 * BREATH_S)
 
     Teller.tell_alerts = tell_apart
