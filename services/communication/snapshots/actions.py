@@ -14,10 +14,10 @@ FIRST = SnapshotKey(UUID(int=0), UUID(int=0))
 async def snapshot(
     database: Database, school_id: UUID, kind: AnnouncementKind, *, after: SnapshotKey, limit: int
 ) -> list[AnnouncementSnapshotRow]:
-    async with database.transaction(school_id=school_id) as tx:
-        if kind == "announcements":
-            return await queries.announcements(tx, school_id=school_id, after=after, limit=limit)
-        return await queries.receipts(tx, school_id=school_id, after=after, limit=limit)
+    reader = database.reader(school_id=school_id, is_fresh=True)
+    if kind == "announcements":
+        return await queries.announcements(reader, school_id=school_id, after=after, limit=limit)
+    return await queries.receipts(reader, school_id=school_id, after=after, limit=limit)
 
 
 def key_of(row: AnnouncementChanged | ReceiptKept) -> SnapshotKey:

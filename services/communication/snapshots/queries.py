@@ -9,7 +9,7 @@ import msgspec
 from services.communication.snapshots.schemas import SnapshotKey
 from shared.contracts.communication import AnnouncementChanged
 from shared.contracts.snapshots import AnnouncementSnapshotRow, ReceiptKept
-from shared.database import Tx
+from shared.database import Reader
 
 
 class AnnouncementState(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +34,10 @@ LIMIT %(limit)s
 """
 
 
-async def announcements(tx: Tx, *, school_id: UUID, after: SnapshotKey, limit: int) -> list[AnnouncementSnapshotRow]:
-    found = await tx.all(
+async def announcements(
+    reader: Reader, *, school_id: UUID, after: SnapshotKey, limit: int
+) -> list[AnnouncementSnapshotRow]:
+    found = await reader.all(
         AnnouncementState, ANNOUNCEMENTS, school_id=school_id, after_id=after.announcement_id, limit=limit
     )
     return [
@@ -73,9 +75,9 @@ LIMIT %(limit)s
 """
 
 
-async def receipts(tx: Tx, *, school_id: UUID, after: SnapshotKey, limit: int) -> list[AnnouncementSnapshotRow]:
+async def receipts(reader: Reader, *, school_id: UUID, after: SnapshotKey, limit: int) -> list[AnnouncementSnapshotRow]:
     """Of staff: nobody else follows what families read."""
-    found = await tx.all(
+    found = await reader.all(
         Receipt,
         RECEIPTS,
         school_id=school_id,
