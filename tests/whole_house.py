@@ -26,7 +26,7 @@ from services.notification.tests.factories import MAKE_ALERT_DUE, MAKE_DUE, anno
 from services.school.tests.factories import roster, term, year
 from shared import clock
 from shared.bus import Outcome
-from shared.contracts.academic import AbsenceReportChanged
+from shared.contracts.academic import AbsenceReportChanged, RegisterMissing
 from shared.contracts.auth import InviteIssued
 from shared.contracts.envelope import Envelope, event_type
 from shared.contracts.roster import RosterUpserted
@@ -482,6 +482,7 @@ class FilledSchool:
         ]
         told = announcement(new_id(), *people, title=f"Title {self.mark}", body=f"Body {self.mark}")
         assert await deliver(worker, told, school_id=self.school_id) is Outcome.DONE
+        await self._missing_registers(worker)
         for _ in range(2):
             report = AbsenceReportChanged(
                 absence_report_id=new_id(),
@@ -493,6 +494,21 @@ class FilledSchool:
                 changed_by=new_id(),
             )
             assert await deliver(worker, report, school_id=self.school_id) is Outcome.DONE
+
+    async def _missing_registers(self, worker: Worker) -> None:
+        """The teacher is reminded of two lessons whose time has come."""
+        for _ in range(2):
+            missing = RegisterMissing(
+                lesson_id=new_id(),
+                class_id=UUID(self.ids["class_id"]),
+                class_title=f"Class {self.mark}",
+                day=self.today,
+                starts_at=clock.now(),
+                ends_at=clock.now(),
+                step="teacher",
+                teacher_ids=[UUID(self.ids["teacher_id"])],
+            )
+            assert await deliver(worker, missing, school_id=self.school_id) is Outcome.DONE
 
     async def _files(self) -> None:
         for name in ("Map", "Plan", "List"):

@@ -30,7 +30,7 @@ FILLED = frozenset(
             for table in ("notification", "delivery", "absence_alert", "announcement", "teacher")
         ),
         *(f"notification.{table}" for table in ("preference", "mail_hours", "notification_policy", "absence_report")),
-        *(f"notification.{table}" for table in ("digest", "digest_item")),
+        *(f"notification.{table}" for table in ("digest", "digest_item", "register")),
         *(f"school.today_{table}" for table in ("student", "class_member", "guardian_link", "lesson", "register")),
         *(f"school.today_{table}" for table in ("attendance_day", "absence_report", "delivery", "teacher")),
         *(f"school.today_{table}" for table in ("announcement", "message")),
