@@ -53,28 +53,29 @@ FROM outbox
 WHERE published_at IS NULL
 """
 
-# -- unscoped: as above; uses outbox_published.
+# -- unscoped: as above; uses outbox_published. `now()`, as no index is searched for what may differ from row to row;
+# an array, as what is IN a subquery may be joined to the whole table.
 PRUNE_OUTBOX = """
 DELETE FROM outbox
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id
     FROM outbox
-    WHERE published_at < clock_timestamp() - interval '7 days'
+    WHERE published_at < now() - interval '7 days'
     ORDER BY published_at
     LIMIT 1000
-)
+))
 """
 
-# -- unscoped: the inbox has no tenant. Kept longer than any event can wait for its delivery.
+# -- unscoped: the inbox has no tenant. Kept longer than any event can wait for its delivery. Uses inbox_received.
 PRUNE_INBOX = """
 DELETE FROM inbox
-WHERE event_id IN (
+WHERE event_id = ANY(ARRAY(
     SELECT event_id
     FROM inbox
-    WHERE received_at < clock_timestamp() - interval '30 days'
+    WHERE received_at < now() - interval '30 days'
     ORDER BY received_at
     LIMIT 1000
-)
+))
 """
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
@@ -151,6 +152,17 @@ async def test_a_field_that_a_later_release_added_is_ignored(stack: Stack, datab
     assert effects.names == ["Northside"]
 
 
+SENT = """
+INSERT INTO outbox (id, type, payload, published_at)
+VALUES (%(id)s, 'x', '', clock_timestamp() - %(age)s::interval)
+"""
+RECEIVED = "INSERT INTO inbox (event_id, type, received_at) VALUES (%(id)s, 'x', clock_timestamp() - %(age)s::interval)"
+IS_KEPT = """
+SELECT EXISTS (SELECT FROM outbox WHERE id = %(id)s) OR EXISTS (SELECT FROM inbox WHERE event_id = %(id)s)
+"""
+TAKE_BACK = "DELETE FROM outbox WHERE id = %(id)s"
+
+
 class BrokenBus:
     """A bus that takes nothing."""
 
@@ -184,6 +196,32 @@ async def test_two_relays_publish_each_event_once(stack: Stack, database: Databa
 
     assert sum(counts) == 500
     await bus.close()
+
+
+@pytest.mark.parametrize(
+    ("insert", "age", "is_kept"),
+    [
+        (SENT, "8 days", False),
+        (SENT, "6 days", True),
+        (SENT, None, True),
+        (RECEIVED, "31 days", False),
+        (RECEIVED, "29 days", True),
+    ],
+)
+async def test_only_what_was_published_or_received_long_ago_is_forgotten(
+    database: Database, insert: LiteralString, age: str | None, is_kept: bool
+) -> None:
+    event_id, relay = new_id(), Relay(database, BrokenBus())
+    async with database.transaction() as tx:
+        await tx.execute(insert, id=event_id, age=age)
+
+    while await relay.prune():
+        pass
+
+    found = await database.reader().value(bool, IS_KEPT, id=event_id)
+    async with database.transaction() as tx:
+        await tx.execute(TAKE_BACK, id=event_id)
+    assert found is is_kept
 
 
 async def test_a_task_goes_on_after_a_failure(stack: Stack, database: Database) -> None:

@@ -28,7 +28,7 @@ FILES: Final = 50
 OURS: Final = 100
 """The school that asks; there are as many before as after it."""
 EVENTS: Final = 20_000
-"""That each service has told; the relay has some more before it."""
+"""That each service has told, and as many that it has heard; the relay has some of them before it."""
 
 SCHOOL, STUDENT, TEACHER, GUARDIAN, CLASS, LESSON, LINK, USER, ENROLMENT, OTHER = range(1, 11)
 
@@ -251,6 +251,12 @@ OUTBOX: Final[LiteralString] = """
     FROM generate_series(1, %(events)s) n
 """
 
+INBOX: Final[LiteralString] = """
+    INSERT INTO {}.inbox (event_id, type, received_at)
+    SELECT gen_random_uuid(), 'school.school_changed.v1', %(today)s::date - n %% 40
+    FROM generate_series(1, %(events)s) n
+"""
+
 FILLS: Final = (*ACADEMIC, *COMMUNICATION, *NOTIFICATION, *AUTH, *TODAY)
 
 
@@ -277,5 +283,6 @@ def fill(admin_url: str, *, today: date) -> None:
         for statement in FILLS:
             connection.execute(statement, sizes)
         for service in SERVICE_NAMES:
-            connection.execute(sql.SQL(OUTBOX).format(sql.Identifier(service)), sizes)
+            for events in (OUTBOX, INBOX):
+                connection.execute(sql.SQL(events).format(sql.Identifier(service)), sizes)
         connection.execute("VACUUM (ANALYZE)")

@@ -174,3 +174,15 @@ async def test_the_relay_reads_what_waits_and_not_what_was_told(crowded: Crowded
             await tx.value(float, relay.AGE)
 
     assert crowded.faults(service, plans, told=["SELECT id, type, payload", "UPDATE outbox", "min(created_at)"]) == []
+
+
+@pytest.mark.parametrize("service", SERVICE_NAMES)
+async def test_what_is_forgotten_is_found_without_what_is_kept(crowded: Crowded, service: str, mode: str) -> None:
+    with recorded() as plans:
+        async with crowded.undone(service, mode) as tx:
+            # The last time there is nothing left to forget, as in most minutes.
+            forgotten = [await tx.execute(relay.PRUNE_OUTBOX) + await tx.execute(relay.PRUNE_INBOX) for _ in range(7)]
+
+    assert forgotten[0] == 2000
+    assert forgotten[-1] == 0
+    assert crowded.faults(service, plans, told=["DELETE FROM outbox", "DELETE FROM inbox"]) == []
