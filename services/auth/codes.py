@@ -8,7 +8,7 @@ import msgspec
 
 from shared.problems import Invalid
 
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
 
 
 class CodeRefused(Invalid):

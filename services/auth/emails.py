@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^\s*[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\s*$")]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^\s*[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\s*$(?!\n)")]
 
 
 def normalised(email: str) -> str:

@@ -53,7 +53,7 @@ PARAMETER: Final[Mapping[str, object]] = {
         "Chosen by the client, new for each thing to be done: the same request with the same key, within 24 hours, "
         "is answered as before and has its effect once."
     ),
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"^[!-~]+$(?!\n)"},
 }
 ANSWER_HEADER: Final[Mapping[str, object]] = {
     "description": "`true`: this is what was answered to the first request with this key.",

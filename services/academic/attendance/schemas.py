@@ -8,7 +8,7 @@ import msgspec
 
 from services.academic.explanations.schemas import ReportKind
 
-CODE_PATTERN: Final = r"^[A-Z0-9/\\#-]{1,8}$"
+CODE_PATTERN: Final = r"^[A-Z0-9/\\#-]{1,8}$(?!\n)"
 CodeText = Annotated[str, msgspec.Meta(max_length=8, pattern=CODE_PATTERN)]
 Kind = Literal["present", "late", "absent", "excused"]
 DayStatus = Literal["present", "late", "absent", "excused", "unmarked"]

@@ -5,8 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Period = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+from shared.text import LINE
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
+Period = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
 ClassKind = Literal["scheduled", "homeroom"]
 
 

@@ -8,10 +8,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.academic.people.schemas import Email, FamilyName, Name
+from shared.text import LINE
 
-Relation = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Relation = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=LINE)]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=20)]
-Phone = Annotated[str, msgspec.Meta(max_length=30, pattern=r"^[0-9+() ./-]*$")]
+Phone = Annotated[str, msgspec.Meta(max_length=30, pattern=r"^[0-9+() ./-]*$(?!\n)")]
 
 
 class Guardian(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,11 +7,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
-FamilyName = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+from shared.text import LINE
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=LINE)]
+FamilyName = Annotated[str, msgspec.Meta(max_length=100, pattern=LINE)]
 """May be empty: not everybody has one."""
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
-Grade = Annotated[str, msgspec.Meta(max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$(?!\n)")]
+Grade = Annotated[str, msgspec.Meta(max_length=20, pattern=LINE)]
 
 
 class Student(msgspec.Struct, frozen=True, kw_only=True):

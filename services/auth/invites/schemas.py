@@ -10,8 +10,9 @@ from services.auth.codes import Code
 from services.auth.emails import Email
 from services.auth.roster.schemas import PersonRole
 from services.auth.sessions.schemas import GivenPassword
+from shared.text import LINE
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)]
 InviteState = Literal["pending", "accepted", "expired"]
 SkipReason = Literal["unknown", "inactive", "no_email", "has_login", "invited"]
 

@@ -15,7 +15,8 @@ HoldReason = Literal["nobody_to_tell", "expired", "day_over"]
 AuthorRole = Literal["school_admin", "teacher"]
 
 Title = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")
+    str,
+    msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"),
 ]
 Body = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 """Plain text; addresses in it are for the front end to make links of."""

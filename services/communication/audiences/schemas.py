@@ -5,8 +5,10 @@ from uuid import UUID
 
 import msgspec
 
+from shared.text import LINE
+
 Role = Literal["school_admin", "teacher", "guardian", "student"]
-Grade = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Grade = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
 OfStudents = Annotated[list[Literal["student", "guardian"]], msgspec.Meta(min_length=1, max_length=2)]
 OfClass = Annotated[list[Literal["student", "guardian", "teacher"]], msgspec.Meta(min_length=1, max_length=3)]
 

@@ -13,7 +13,7 @@ Frequency = Literal["at_once", "daily_digest", "never"]
 EVERY_CHILD: Final = UUID(int=0)
 """Stands in the table for all children, and for what is about no child."""
 
-ZonedName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")]
+ZonedName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)")]
 Hour = Annotated[int, msgspec.Meta(ge=0, le=23)]
 Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]

@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.school import BellPeriod, DayPeriod
+from shared.text import LINE
 
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=PLAIN)]
-PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=PLAIN)]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
+PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]
 SessionKind = Literal["school_year", "term", "grading_period"]
 

@@ -5,7 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-RoomName = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f]*$")]
+from shared.text import LINE
+
+RoomName = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=LINE)]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

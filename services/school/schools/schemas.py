@@ -6,19 +6,22 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-SchoolName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=PLAIN)]
-TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN, description="An IANA name.")]
+from shared.text import LINE
+
+SchoolName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
+TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="An IANA name.")]
 GracePeriod = Annotated[int, msgspec.Meta(ge=0, le=240)]
 RegisterMinutes = Annotated[int, msgspec.Meta(ge=0, le=480)]
 LocaleTag = Annotated[
     str,
     msgspec.Meta(
-        max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", description="A BCP 47 tag, such as de-DE."
+        max_length=35,
+        pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$(?!\n)",
+        description="A BCP 47 tag, such as de-DE.",
     ),
 ]
 Colour = Annotated[
-    str, msgspec.Meta(min_length=7, max_length=7, pattern=r"^#[0-9A-Fa-f]{6}$", description="`#rrggbb`.")
+    str, msgspec.Meta(min_length=7, max_length=7, pattern=r"^#[0-9A-Fa-f]{6}$(?!\n)", description="`#rrggbb`.")
 ]
 LogoUrl = Annotated[str, msgspec.Meta(min_length=1, max_length=500, description="An https URL.")]
 

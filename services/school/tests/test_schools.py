@@ -87,6 +87,7 @@ async def test_a_time_zone_must_exist(school: School, zone: str) -> None:
         {"register_escalation_minutes": None},
         {"name": ""},
         {"name": "a\x00b"},
+        {"name": "Lincoln\n"},
         {"name": "x" * 256},
         {"time_zone": "UTC\x00"},
         {"district_id": "x"},
