@@ -26,6 +26,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "academic-sessions",
         "bell-schedules",
         "calendar-days",
+        "grade-days",
         "rooms",
         "today",
     ),

@@ -307,6 +307,8 @@ class FilledSchool:
             day = str(self.today + timedelta(days=days))
             holiday = {"kind": "holiday", "title": f"Day {self.mark}"}
             await self.ask("school", "PUT", f"/calendar-days/{day}", json=holiday)
+            trips = [{**holiday, "grades": [f"{grade} {self.mark}"]} for grade in (11, 12)]
+            await self.ask("school", "PUT", f"/grade-days/{day}", json={"grade_days": trips})
         for each in (await self.ask("school", "GET", "/academic-sessions"))["items"]:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[
                 "academic_session_id"
@@ -581,6 +583,7 @@ class FilledSchool:
             "send_announcement": {"at": None},
             "call_back_announcement": {"version": 2},
             "save_calendar_day": {"periods": None, "opens_at": None, "closes_at": None},
+            "save_grade_days": {"periods": None, "opens_at": None, "closes_at": None},
             "add_announcement": until,
             "edit_announcement": until,
         }

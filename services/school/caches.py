@@ -9,6 +9,9 @@ SESSIONS: Final = Cached(cache="school", tables=frozenset({"academic_session"}))
 BELLS: Final = Cached(cache="school", tables=frozenset({"bell_period"}))
 DAYS: Final = Cached(cache="school", tables=frozenset({"calendar_day", "calendar_day_period", "bell_period"}))
 """The bells of a day with a late start follow from those of its weekday."""
+GRADE_DAYS: Final = Cached(
+    cache="school", tables=frozenset({"grade_day", "grade_day_grade", "grade_day_period", "bell_period"})
+)
 ROOMS: Final = Cached(cache="school", tables=frozenset({"room"}))
 
 TODAY: Final = Cached(
@@ -17,6 +20,8 @@ TODAY: Final = Cached(
         {
             "school",
             "calendar_day",
+            "grade_day",
+            "grade_day_grade",
             "today_student",
             "today_teacher",
             "today_class",
@@ -33,4 +38,4 @@ TODAY: Final = Cached(
     is_personal=True,
 )
 
-KINDS: Final = (SCHOOL, SESSIONS, BELLS, DAYS, ROOMS, TODAY)
+KINDS: Final = (SCHOOL, SESSIONS, BELLS, DAYS, GRADE_DAYS, ROOMS, TODAY)

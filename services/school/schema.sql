@@ -60,6 +60,41 @@ CREATE TABLE school.district (
     name text NOT NULL
 );
 
+CREATE TABLE school.grade_day (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    number smallint NOT NULL,
+    kind text NOT NULL,
+    title text NOT NULL,
+    opens_at time without time zone,
+    closes_at time without time zone,
+    CONSTRAINT grade_day_kind_check CHECK ((kind = ANY (ARRAY['holiday'::text, 'special'::text]))),
+    CONSTRAINT grade_day_open CHECK ((((kind = 'special'::text) OR ((opens_at IS NULL) AND (closes_at IS NULL))) AND (opens_at < closes_at)))
+);
+
+ALTER TABLE ONLY school.grade_day FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.grade_day_grade (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    grade text NOT NULL,
+    number smallint NOT NULL
+);
+
+ALTER TABLE ONLY school.grade_day_grade FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE school.grade_day_period (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    number smallint NOT NULL,
+    period text NOT NULL,
+    starts_at time without time zone NOT NULL,
+    ends_at time without time zone NOT NULL,
+    CONSTRAINT grade_day_period_check CHECK ((ends_at > starts_at))
+);
+
+ALTER TABLE ONLY school.grade_day_period FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE school.idempotency (
     school_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -328,6 +363,18 @@ ALTER TABLE ONLY school.district
 ALTER TABLE ONLY school.district
     ADD CONSTRAINT district_sourced_id_key UNIQUE (sourced_id);
 
+ALTER TABLE ONLY school.grade_day_grade
+    ADD CONSTRAINT grade_day_grade_pkey PRIMARY KEY (school_id, day, grade);
+
+ALTER TABLE ONLY school.grade_day_period
+    ADD CONSTRAINT grade_day_period_overlap EXCLUDE USING gist (school_id WITH =, day WITH =, number WITH =, numrange(EXTRACT(epoch FROM starts_at), EXTRACT(epoch FROM ends_at)) WITH &&);
+
+ALTER TABLE ONLY school.grade_day_period
+    ADD CONSTRAINT grade_day_period_pkey PRIMARY KEY (school_id, day, number, period);
+
+ALTER TABLE ONLY school.grade_day
+    ADD CONSTRAINT grade_day_pkey PRIMARY KEY (school_id, day, number);
+
 ALTER TABLE ONLY school.idempotency
     ADD CONSTRAINT idempotency_pkey PRIMARY KEY (school_id, user_id, operation, key);
 
@@ -434,6 +481,15 @@ ALTER TABLE ONLY school.calendar_day_period
 ALTER TABLE ONLY school.calendar_day
     ADD CONSTRAINT calendar_day_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
 
+ALTER TABLE ONLY school.grade_day_grade
+    ADD CONSTRAINT grade_day_grade_school_id_day_number_fkey FOREIGN KEY (school_id, day, number) REFERENCES school.grade_day(school_id, day, number) ON DELETE CASCADE;
+
+ALTER TABLE ONLY school.grade_day_period
+    ADD CONSTRAINT grade_day_period_school_id_day_number_fkey FOREIGN KEY (school_id, day, number) REFERENCES school.grade_day(school_id, day, number) ON DELETE CASCADE;
+
+ALTER TABLE ONLY school.grade_day
+    ADD CONSTRAINT grade_day_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
+
 ALTER TABLE ONLY school.room
     ADD CONSTRAINT room_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
 
@@ -457,6 +513,12 @@ ALTER TABLE school.calendar_day ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE school.calendar_day_period ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE school.grade_day ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.grade_day_grade ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE school.grade_day_period ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE school.idempotency ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY over ON school.idempotency FOR DELETE USING ((expires_at < now()));
@@ -472,6 +534,12 @@ CREATE POLICY tenant ON school.bell_period USING ((school_id = ( SELECT (NULLIF(
 CREATE POLICY tenant ON school.calendar_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.calendar_day_period USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.grade_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.grade_day_grade USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.grade_day_period USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -542,6 +610,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.calendar_day TO school_app;
 GRANT SELECT,INSERT,DELETE ON TABLE school.calendar_day_period TO school_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE school.district TO school_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day TO school_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day_grade TO school_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day_period TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.idempotency TO school_app;
 

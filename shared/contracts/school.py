@@ -71,6 +71,18 @@ class CalendarDay(msgspec.Struct, frozen=True, kw_only=True):
     """The bells of a special day, all of them; None when they are those of its weekday."""
 
 
+class GradeDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day that some grades have instead of the school's. No grade has two on a date."""
+
+    day: date
+    grades: list[str]
+    """Year groups, as the roster names them."""
+    kind: Literal["holiday", "special"]
+    title: str
+    periods: list[DayPeriod] | None = None
+    """As those of a `CalendarDay`."""
+
+
 class CalendarChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.calendar_changed.v1", tag_field="type"):
     """All that turns a timetable into dates: sessions, bell schedule and days, as they now are, whole."""
 
@@ -78,6 +90,9 @@ class CalendarChanged(msgspec.Struct, frozen=True, kw_only=True, tag="school.cal
     academic_sessions: list[AcademicSession]
     bell_periods: list[BellPeriod]
     calendar_days: list[CalendarDay]
+    """Everybody's."""
+    grade_days: list[GradeDay] = []
+    """Beside those of everybody, so that who does not know of grades does not take them for everybody's."""
 
 
 SchoolEvent = SchoolChanged | CalendarChanged

@@ -15,6 +15,13 @@ TODAY: Final[tuple[LiteralString, ...]] = (
     """INSERT INTO school.calendar_day (school_id, day, kind, title)
     SELECT public.an_id(1, s, 0), %(today)s::date + 7 * n, 'holiday', 'Holiday'
     FROM generate_series(1, %(schools)s) s, generate_series(1, %(classes)s) n""",
+    """INSERT INTO school.grade_day (school_id, day, number, kind, title)
+    SELECT public.an_id(1, s, 0), %(today)s::date + n, g, 'special', 'Exams'
+    FROM generate_series(1, %(schools)s) s, generate_series(0, %(classes)s) n, generate_series(0, 1) g""",
+    """INSERT INTO school.grade_day_grade (school_id, day, number, grade)
+    SELECT school_id, day, number, (11 + number)::text FROM school.grade_day""",
+    """INSERT INTO school.grade_day_period (school_id, day, number, period, starts_at, ends_at)
+    SELECT school_id, day, number, '1', '09:00', '12:00' FROM school.grade_day""",
     """INSERT INTO school.today_student (
         school_id, student_id, given_name, family_name, is_active, version, touched_at)
     SELECT school_id, id, given_name, family_name, true, 1, %(today)s FROM academic.student""",

@@ -101,6 +101,7 @@ HOT = (
     asked("school", LEARNS, "/today"),
     asked("school", OFFICE, "/school"),
     asked("school", OFFICE, "/calendar-days?limit=50", "/calendar-days?limit=2"),
+    asked("school", OFFICE, "/grade-days?limit=50", "/grade-days?limit=2"),
     asked("school", OFFICE, "/rooms?limit=50", "/rooms?limit=2"),
 )
 

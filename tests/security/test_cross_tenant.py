@@ -25,6 +25,7 @@ FILLED = frozenset(
         *(f"school.{table}" for table in ("school", "academic_session", "bell_period", "calendar_day", "room")),
         *(f"academic.{table}" for table in ("student", "teacher", "guardian", "course", "school_class", "lesson")),
         *(f"academic.{table}" for table in ("absence_report", "absence_report_change")),
+        *("school.grade_day", "school.grade_day_grade"),
         *(
             f"notification.{table}"
             for table in ("notification", "delivery", "absence_alert", "announcement", "teacher")

@@ -4,7 +4,15 @@ from datetime import date
 from uuid import UUID
 
 from services.school.calendar import queries, rules
-from services.school.calendar.schemas import BellSchedule, NewBellSchedule, NewCalendarDay, NewSession, SpecialDay
+from services.school.calendar.schemas import (
+    BellSchedule,
+    GradeDays,
+    NewBellSchedule,
+    NewCalendarDay,
+    NewGradeDays,
+    NewSession,
+    SpecialDay,
+)
 from services.school.schools import queries as schools
 from services.school.schools.actions import lock_school
 from shared.contracts.school import AcademicSession, CalendarChanged
@@ -66,6 +74,31 @@ async def forget_calendar_day(database: Database, school_id: UUID, day: date) ->
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
         if not await queries.forget_calendar_day(tx, school_id=school_id, day=day):
+            raise NotFound
+        await tell_of_calendar(tx, school_id)
+
+
+async def save_grade_days(database: Database, school_id: UUID, day: date, new: NewGradeDays) -> GradeDays:
+    """Raises NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull."""
+    async with database.transaction(school_id=school_id) as tx:
+        await lock_school(tx, school_id)
+        week = await queries.bell_periods(tx, school_id=school_id)
+        saved = rules.grade_days(day, new.grade_days, week)
+        known = await queries.kept_grade_days(tx, school_id=school_id)
+        before = [each for each in known if each.day == day]
+        rules.require_space(len(known) - len(before), rules.MAX_GRADE_DAYS, more=len(saved))
+        if before != saved:
+            await queries.forget_grade_days(tx, school_id=school_id, day=day)
+            await queries.add_grade_days(tx, school_id=school_id, day=day, grade_days=saved)
+            await tell_of_calendar(tx, school_id)
+    return GradeDays(day=day, grade_days=[rules.as_held(each, week) for each in saved])
+
+
+async def forget_grade_days(database: Database, school_id: UUID, day: date) -> None:
+    """Let every grade have the school's day. Raises NotFound when they all do."""
+    async with database.transaction(school_id=school_id) as tx:
+        await lock_school(tx, school_id)
+        if not await queries.forget_grade_days(tx, school_id=school_id, day=day):
             raise NotFound
         await tell_of_calendar(tx, school_id)
 

@@ -8,14 +8,16 @@ from litestar import Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from services.school.caches import BELLS, DAYS, SESSIONS
+from services.school.caches import BELLS, DAYS, GRADE_DAYS, SESSIONS
 from services.school.calendar import actions, queries
 from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidCalendarDay, InvalidSession
 from services.school.calendar.schemas import (
     BellSchedule,
     DayKey,
+    GradeDays,
     NewBellSchedule,
     NewCalendarDay,
+    NewGradeDays,
     NewSession,
     SessionKey,
     SpecialDay,
@@ -164,6 +166,66 @@ async def forget_calendar_day(
     await actions.forget_calendar_day(database, caller.school, day)
 
 
+@get(
+    "/grade-days",
+    operation_id="list_grade_days",
+    summary="Days that some grades have instead of the school's, by date.",
+    opt={**READ, "cached": GRADE_DAYS},
+)
+async def list_grade_days(
+    *,
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+    answers: NamedDependency[Answers],
+    first: FirstDay = None,
+    last: LastDay = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[Page[GradeDays]]:
+    after = decode_cursor(cursor, DayKey) or DayKey(date.min)
+
+    async def read() -> Page[GradeDays]:
+        found = await queries.grade_days(
+            database.reader(school_id=caller.school),
+            school_id=caller.school,
+            first=first,
+            last=last,
+            after=after.day,
+            limit=limit + 1,
+        )
+        filters = {"from": first, "to": last}
+        return page(found, limit=limit, path="/api/v1/grade-days", filters=filters, key=lambda each: DayKey(each.day))
+
+    return await answers.of(caller.school, (first, last, after, limit), read)
+
+
+@put(
+    "/grade-days/{day:date}",
+    operation_id="save_grade_days",
+    summary="Give some grades a day of their own: off, in school while others are off, or with other bells.",
+    opt={**MANAGE, "problems": (NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull)},
+)
+async def save_grade_days(
+    day: FromPath[date],
+    data: JSONBody[NewGradeDays],
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+) -> GradeDays:
+    return await actions.save_grade_days(database, caller.school, day, data)
+
+
+@delete(
+    "/grade-days/{day:date}",
+    operation_id="forget_grade_days",
+    summary="Let every grade have the school's day again.",
+    opt={**MANAGE, "problems": (NotFound,)},
+)
+async def forget_grade_days(
+    day: FromPath[date], database: NamedDependency[Database], caller: NamedDependency[Caller]
+) -> None:
+    await actions.forget_grade_days(database, caller.school, day)
+
+
 router = Router(
     "/api/v1",
     route_handlers=[
@@ -174,5 +236,8 @@ router = Router(
         list_calendar_days,
         save_calendar_day,
         forget_calendar_day,
+        list_grade_days,
+        save_grade_days,
+        forget_grade_days,
     ],
 )

@@ -1,18 +1,29 @@
 """What a calendar must be like."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import structs
 
-from services.school.calendar.schemas import NewBellPeriod, NewCalendarDay, NewSession, SpecialDay
+from services.school.calendar.schemas import (
+    GradeDay,
+    NewBellPeriod,
+    NewCalendarDay,
+    NewGradeDay,
+    NewSession,
+    SpecialDay,
+)
 from shared.contracts.school import AcademicSession, BellPeriod, DayPeriod
 from shared.problems import Conflict, FieldError, Invalid
 
+Day = TypeVar("Day", bound=SpecialDay)
+
 MAX_SESSIONS: Final = 1000
 MAX_CALENDAR_DAYS: Final = 2000
+MAX_GRADE_DAYS: Final = 2000
 SPREAD: Final[Mapping[str, int]] = {"school_year": 0, "term": 1, "grading_period": 2}
 """From the widest kind to the narrowest."""
 
@@ -50,9 +61,9 @@ class CalendarFull(Conflict):
     title = "The calendar holds no more"
 
 
-def require_space(count: int, most: int) -> None:
-    """Raises CalendarFull."""
-    if count >= most:
+def require_space(count: int, most: int, *, more: int = 1) -> None:
+    """Raises CalendarFull when there is no room for `more`."""
+    if count + more > most:
         raise CalendarFull(f"There may be {most}.")
 
 
@@ -177,6 +188,42 @@ def day_periods(day: date, asked: NewCalendarDay) -> list[DayPeriod]:
     return [_of_the_day(each) for each in bell_periods(on_its_weekday)]
 
 
+def grade_days(day: date, asked: Sequence[NewGradeDay], week: Sequence[BellPeriod]) -> list[GradeDay]:
+    """The grade days of a date as they are to be kept, by their first grades.
+
+    Raises InvalidCalendarDay for a grade that is in two of them too, InvalidBellSchedule.
+    """
+    if errors := _in_two_days(asked):
+        raise InvalidCalendarDay(errors=errors)
+    saved: list[GradeDay] = []
+    for index, each in enumerate(asked):
+        with _placed(f"/grade_days/{index}"):
+            of_everybody = special_day(day, each, week)
+        saved.append(GradeDay(**structs.asdict(of_everybody), grades=sorted(each.grades)))
+    return sorted(saved, key=lambda each: each.grades)
+
+
+def _in_two_days(asked: Sequence[NewGradeDay]) -> list[FieldError]:
+    seen: set[str] = set()
+    errors: list[FieldError] = []
+    for index, each in enumerate(asked):
+        for place, grade in enumerate(each.grades):
+            if grade in seen:
+                errors.append(FieldError(f"/grade_days/{index}/grades/{place}", f"Grade {grade} has a day already."))
+            seen.add(grade)
+    return errors
+
+
+@contextmanager
+def _placed(place: str) -> Generator[None]:
+    """What is wrong inside is wrong below `place`, a JSON pointer."""
+    try:
+        yield
+    except Invalid as problem:
+        errors = [FieldError(place + each.pointer, each.detail) for each in problem.errors]
+        raise type(problem)(errors=errors) from None
+
+
 def bells_of(day: SpecialDay, week: Sequence[BellPeriod]) -> list[DayPeriod] | None:
     """The bells as they ring on that day; None when they are those of its weekday."""
     if day.periods is not None or (day.opens_at is None and day.closes_at is None):
@@ -185,7 +232,7 @@ def bells_of(day: SpecialDay, week: Sequence[BellPeriod]) -> list[DayPeriod] | N
     return cut(usual, opens_at=day.opens_at or time.min, closes_at=day.closes_at or time.max)
 
 
-def as_held(day: SpecialDay, week: Sequence[BellPeriod]) -> SpecialDay:
+def as_held(day: Day, week: Sequence[BellPeriod]) -> Day:
     return structs.replace(day, periods=bells_of(day, week))
 
 

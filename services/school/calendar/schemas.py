@@ -11,6 +11,9 @@ from shared.text import LINE
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
 PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
+# Without spaces around it, as it is compared.
+TRIMMED = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$(?!\n)"
+Grade = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=TRIMMED)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]
 SessionKind = Literal["school_year", "term", "grading_period"]
 
@@ -65,6 +68,19 @@ class NewCalendarDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """An early close."""
 
 
+class NewGradeDay(NewCalendarDay, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A day like any other, for some grades only."""
+
+    grades: Annotated[list[Grade], msgspec.Meta(min_length=1, max_length=50)]
+    """Year groups, as the students' records name them."""
+
+
+class NewGradeDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All grade days of a date; what is not in it is no more. No grade is in two of them."""
+
+    grade_days: Annotated[list[NewGradeDay], msgspec.Meta(min_length=1, max_length=50)]
+
+
 class SpecialDay(msgspec.Struct, frozen=True, kw_only=True):
     """A day that is not as its weekday says."""
 
@@ -75,6 +91,19 @@ class SpecialDay(msgspec.Struct, frozen=True, kw_only=True):
     closes_at: time | None = None
     periods: list[DayPeriod] | None = None
     """The bells as they ring on that day; null when they are those of its weekday."""
+
+
+class GradeDay(SpecialDay, frozen=True, kw_only=True):
+    """A day that its grades have instead of the school's."""
+
+    grades: list[str]
+
+
+class GradeDays(msgspec.Struct, frozen=True, kw_only=True):
+    """All grade days of a date, by their first grades."""
+
+    day: date
+    grade_days: list[GradeDay]
 
 
 class SessionKey(msgspec.Struct, frozen=True):

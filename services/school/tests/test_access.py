@@ -20,9 +20,11 @@ FOR_ADMINS = [
     ("PUT", "/bell-schedules", {"periods": []}),
     ("PUT", "/calendar-days/2026-10-12", DAY),
     ("DELETE", "/calendar-days/2026-10-12", None),
+    ("PUT", "/grade-days/2026-10-12", {"grade_days": [{**DAY, "grades": ["12"]}]}),
+    ("DELETE", "/grade-days/2026-10-12", None),
     ("POST", "/rooms", {"name": "101"}),
 ]
-FOR_EVERYBODY = ["/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/rooms"]
+FOR_EVERYBODY = ["/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rooms"]
 FOR_THE_PLATFORM = ["/districts", "/schools"]
 
 

@@ -23,7 +23,7 @@ from shared.testing.queries import readings, statements
 from shared.testing.tokens import Tokens
 from shared.web import build_app
 
-PATHS = ("/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/rooms")
+PATHS = ("/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rooms")
 WRITES = {
     "/school": ("PATCH", "/school", {"version": 1, "grace_period_minutes": 99}),
     "/academic-sessions": (
@@ -33,6 +33,11 @@ WRITES = {
     ),
     "/bell-schedules": ("PUT", "/bell-schedules", {"periods": []}),
     "/calendar-days": ("PUT", "/calendar-days/2026-11-26", {"kind": "holiday", "title": "Thanksgiving"}),
+    "/grade-days": (
+        "PUT",
+        "/grade-days/2026-11-26",
+        {"grade_days": [{"grades": ["12"], "kind": "holiday", "title": "Trip"}]},
+    ),
     "/rooms": ("POST", "/rooms", {"name": "Gym"}),
 }
 

@@ -205,6 +205,8 @@ async def test_a_school_twice_in_a_roster_is_pointed_at(house: House) -> None:
 async def test_the_snapshot_says_of_every_school_what_the_last_events_said(house: House, school: School) -> None:
     brand = {"locale": "de-DE", "brand_colour": "#1a4f8b", "logo_url": "https://cdn.example/logo.svg"}
     await school.send("PATCH", "/school", {"version": 1, "grace_period_minutes": 33, **brand})
+    trip = {"grades": ["09"], "kind": "holiday", "title": "Trip"}
+    await school.send("PUT", "/grade-days/2026-12-03", {"grade_days": [trip]})
     other = await house.school()
 
     found: dict[UUID, RosterSchoolSaved] = {}
@@ -220,6 +222,7 @@ async def test_the_snapshot_says_of_every_school_what_the_last_events_said(house
         each = found[school_id]
         assert house.told_schools(school_id)[-1] == (each.school_version, each.school)
         assert house.told_calendars(school_id)[-1] == (each.calendar_version, each.calendar)
+    assert [each.title for each in found[school.school_id].calendar.grade_days] == ["Trip"]
 
 
 async def test_the_platform_admin_lists_districts_and_schools_by_name_in_pages(house: House) -> None:
