@@ -363,6 +363,7 @@ class FilledSchool:
                 periods=["1"],
                 room=f"Room {self.mark}",
                 academic_session_ids=[self.ids["academic_session_ids"]],
+                grades=[f"12 {self.mark}"],
             )
             self.ids[name] = made["id"]
         starts_on = str(self.today - timedelta(days=10))
@@ -571,6 +572,7 @@ class FilledSchool:
             "enrol": {"role": "teacher"},
             "add_academic_session": session,
             "add_guardian_link": {"guardian_id": self.ids["other_guardian_id"]},
+            "change_class": {"class_id": self.ids["other_class_id"]},
             "take_register": {"marks": [{"student_id": person, "code": "L", "minutes_late": 5}]},
             "save_attendance_code": {"code": "QA1", "kind": "excused"},
             "change_school": {"register_escalation_minutes": 30, "locale": "de-DE", **self._brand()},

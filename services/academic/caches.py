@@ -18,7 +18,7 @@ CLASSES: Final = Cached(cache="class_list", tables=frozenset({"school_class", "c
 MEMBERS: Final = Cached(cache="class_list", tables=frozenset({"enrolment", "student", "teacher"}), is_personal=True)
 LESSONS: Final = Cached(
     cache="timetable",
-    tables=frozenset({"lesson", "lesson_teacher", "school_class", "enrolment", "calendar_day", "school"}),
+    tables=frozenset({"lesson", "lesson_teacher", "school_class", "enrolment", "calendar_day", "grade_day", "school"}),
 )
 """Without the registers: they are saved all morning, and their versions are read each time."""
 

@@ -169,6 +169,18 @@ CREATE TABLE academic.enrolment (
 
 ALTER TABLE ONLY academic.enrolment FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE academic.grade_day (
+    school_id uuid NOT NULL,
+    day date NOT NULL,
+    grade text NOT NULL,
+    kind text NOT NULL,
+    title text NOT NULL,
+    periods jsonb,
+    CONSTRAINT grade_day_kind_check CHECK ((kind = ANY (ARRAY['holiday'::text, 'special'::text])))
+);
+
+ALTER TABLE ONLY academic.grade_day FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE academic.guardian (
     school_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -367,6 +379,7 @@ CREATE TABLE academic.school_class (
     room text,
     is_active boolean DEFAULT true NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    grades text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT school_class_kind_check CHECK ((kind = ANY (ARRAY['scheduled'::text, 'homeroom'::text])))
 );
 
@@ -457,6 +470,9 @@ ALTER TABLE ONLY academic.enrolment
 
 ALTER TABLE ONLY academic.enrolment
     ADD CONSTRAINT enrolment_school_id_sourced_id_key UNIQUE (school_id, sourced_id);
+
+ALTER TABLE ONLY academic.grade_day
+    ADD CONSTRAINT grade_day_pkey PRIMARY KEY (school_id, day, grade);
 
 ALTER TABLE ONLY academic.guardian_link_change
     ADD CONSTRAINT guardian_link_change_pkey PRIMARY KEY (school_id, guardian_link_id, version);
@@ -668,6 +684,8 @@ ALTER TABLE academic.day_plan ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.enrolment ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE academic.grade_day ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE academic.guardian ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE academic.guardian_link ENABLE ROW LEVEL SECURITY;
@@ -717,6 +735,8 @@ CREATE POLICY tenant ON academic.course USING ((school_id = ( SELECT (NULLIF(cur
 CREATE POLICY tenant ON academic.day_plan USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.enrolment USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON academic.grade_day USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON academic.guardian USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -771,6 +791,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.course TO academic_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.day_plan TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.enrolment TO academic_app;
+
+GRANT SELECT,INSERT,DELETE ON TABLE academic.grade_day TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.guardian TO academic_app;
 

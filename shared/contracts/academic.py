@@ -75,6 +75,8 @@ class ClassChanged(msgspec.Struct, frozen=True, kw_only=True, tag="academic.clas
     title: str
     is_active: bool
     members: list[ClassMember]
+    grades: list[str] = []
+    """The year groups that the class is for, in order; empty when it is for any."""
 
 
 class AttendanceDayChanged(
@@ -149,6 +151,9 @@ class LessonOfDay(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: Instant
     teacher_ids: list[UUID]
     is_cancelled: bool
+    is_on_holiday: bool | None = None
+    """Whether the day is a holiday for the class, so that the lesson does not meet. None in what was told before there
+    were days of grades: then the school's day says it."""
 
 
 class LessonsPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="academic.lessons_planned.v1", tag_field="type"):

@@ -73,9 +73,12 @@ ACADEMIC: Final[tuple[LiteralString, ...]] = (
     """INSERT INTO academic.attendance_code (school_id, code, title, kind, is_alerting)
     SELECT public.an_id(1, s, 0), code, code, kind, kind = 'absent'
     FROM generate_series(1, %(schools)s) s, (VALUES ('P', 'present'), ('A', 'absent')) AS codes (code, kind)""",
-    """INSERT INTO academic.school_class (school_id, id, title, periods)
-    SELECT public.an_id(1, s, 0), public.an_id(5, s, n), 'Class ' || n, '{1}'
+    """INSERT INTO academic.school_class (school_id, id, title, periods, grades)
+    SELECT public.an_id(1, s, 0), public.an_id(5, s, n), 'Class ' || n, '{1}', ARRAY[(11 + n %% 2)::text]
     FROM generate_series(1, %(schools)s) s, generate_series(1, %(classes)s) n""",
+    """INSERT INTO academic.grade_day (school_id, day, grade, kind, title)
+    SELECT public.an_id(1, s, 0), %(today)s::date - d, (11 + g)::text, 'special', 'Exams'
+    FROM generate_series(1, %(schools)s) s, generate_series(0, %(days)s) d, generate_series(0, 1) g""",
     """INSERT INTO academic.enrolment (school_id, id, class_id, role, student_id, starts_on)
     SELECT public.an_id(1, s, 0), public.an_id(9, s, c * 1000 + n), public.an_id(5, s, c), 'student',
            public.an_id(2, s, ((c - 1) * %(per_class)s + n - 1) %% %(students)s + 1), %(first)s

@@ -182,7 +182,8 @@ async def lessons_of(
         student_id: [
             msgspec.structs.replace(
                 each,
-                is_explained=explaining.covering(known, student_id, day=day, starts_at=each.starts_at, time_zone=zone)
+                is_explained=each.is_explained
+                or explaining.covering(known, student_id, day=day, starts_at=each.starts_at, time_zone=zone)
                 is not None,
             )
             for each in own

@@ -16,6 +16,7 @@ from services.academic.attendance.schemas import (
     MarkOfStudent,
     RecordedMark,
 )
+from services.academic.calendar.queries import DAY_OF_LESSON
 from shared.database import Reader, Tx
 
 
@@ -65,6 +66,7 @@ class MarkedLessonOfStudent(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None
     is_alerting: bool | None
     minutes_late: int | None
+    is_explained: bool
 
 
 CODES = """
@@ -361,11 +363,21 @@ async def marked_days(reader: Reader, *, school_id: UUID, student_id: UUID, firs
     return [row.day for row in rows]
 
 
-# Every lesson that a student had on the day, with the latest mark. Uses enrolment_student, attendance_mark_student_day,
-# and the key of attendance_mark.
-MARKED_LESSONS = """
+# Every lesson that a student had on the day, with the latest mark. Whom a class misses while their own grade is off
+# needs no other explanation. Uses enrolment_student, attendance_mark_student_day, and the key of attendance_mark.
+MARKED_LESSONS = (
+    """
 SELECT had.student_id, lesson.id AS lesson_id, school_class.title AS class_title, lesson.period,
-       lesson.starts_at, lesson.ends_at, mark.code, mark.kind, mark.is_alerting, mark.minutes_late
+       lesson.starts_at, lesson.ends_at, mark.code, mark.kind, mark.is_alerting, mark.minutes_late,
+       special_day.kind IS DISTINCT FROM 'holiday' AND EXISTS (
+           SELECT 1
+           FROM student
+           JOIN grade_day ON grade_day.school_id = student.school_id AND grade_day.grade = student.grade
+           WHERE student.school_id = lesson.school_id
+           AND student.id = had.student_id
+           AND grade_day.day = lesson.day
+           AND grade_day.kind = 'holiday'
+       ) AS is_explained
 FROM (
     SELECT enrolment.student_id, lesson.id AS lesson_id
     FROM enrolment
@@ -384,6 +396,9 @@ FROM (
 ) AS had
 JOIN lesson ON lesson.school_id = %(school_id)s AND lesson.id = had.lesson_id AND NOT lesson.is_cancelled
 JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + """
 LEFT JOIN LATERAL (
     SELECT attendance_mark.code, attendance_mark.kind, attendance_mark.is_alerting, attendance_mark.minutes_late
     FROM attendance_mark
@@ -396,6 +411,7 @@ LEFT JOIN LATERAL (
 ORDER BY had.student_id, lesson.starts_at, lesson.id
 LIMIT 20000
 """
+)
 
 
 async def marked_lessons(

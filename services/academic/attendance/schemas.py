@@ -134,7 +134,8 @@ class MarkedLesson(msgspec.Struct, frozen=True, kw_only=True):
     is_alerting: bool | None
     minutes_late: int | None
     is_explained: bool = False
-    """Whether an absence report in effect covers the lesson: an alerting mark in it counts as excused."""
+    """Whether an absence report in effect covers the lesson, or the student's grade is off while the class is not: an
+    alerting mark in it counts as excused."""
 
 
 class StudentDay(msgspec.Struct, frozen=True, kw_only=True):

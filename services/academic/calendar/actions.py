@@ -20,4 +20,5 @@ async def save_calendar(tx: Tx, school_id: UUID, calendar: CalendarChanged, *, v
     await queries.add_sessions(tx, school_id=school_id, sessions=calendar.academic_sessions)
     await queries.add_bell_periods(tx, school_id=school_id, periods=calendar.bell_periods)
     await queries.add_calendar_days(tx, school_id=school_id, days=calendar.calendar_days)
+    await queries.add_grade_days(tx, school_id=school_id, days=calendar.grade_days)
     return True

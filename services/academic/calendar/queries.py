@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
 
-from services.academic.calendar.schemas import DayName, KnownSchool, Session, SpecialDay
+from services.academic.calendar.schemas import DayName, GradeDay, GradeDayName, KnownSchool, Session, SpecialDay
 from shared import clock
+from shared.contracts import school as contracts
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, DayPeriod, SchoolChanged
 from shared.database import Reader, Tx
 
@@ -88,6 +90,56 @@ async def calendar_days(reader: Reader, *, school_id: UUID) -> list[SpecialDay]:
     ]
 
 
+class GradeDayRow(SpecialDayRow, frozen=True, kw_only=True):
+    grade: str
+
+
+GRADE_DAYS = """
+SELECT day, grade, kind, title, periods
+FROM grade_day
+WHERE school_id = %(school_id)s
+ORDER BY day, grade
+LIMIT 100000
+"""
+
+
+async def grade_days(reader: Reader, *, school_id: UUID) -> list[GradeDay]:
+    rows = await reader.all(GradeDayRow, GRADE_DAYS, school_id=school_id)
+    return [
+        GradeDay(
+            day=row.day,
+            grade=row.grade,
+            kind=row.kind,
+            title=row.title,
+            periods=msgspec.convert(row.periods, list[DayPeriod] | None),
+        )
+        for row in rows
+    ]
+
+
+DAY_OF_LESSON: LiteralString = """
+LEFT JOIN LATERAL (
+    SELECT told.kind, told.title
+    FROM (
+        SELECT 1 AS place, min(grade_day.kind) AS kind, min(grade_day.title) AS title
+        FROM grade_day
+        WHERE grade_day.school_id = lesson.school_id
+        AND grade_day.day = lesson.day
+        AND grade_day.grade = ANY(school_class.grades)
+        HAVING count(*) = cardinality(school_class.grades)
+        AND count(DISTINCT (grade_day.kind, grade_day.periods)) = 1
+        UNION ALL
+        SELECT 2, calendar_day.kind, calendar_day.title
+        FROM calendar_day
+        WHERE calendar_day.school_id = lesson.school_id
+        AND calendar_day.day = lesson.day
+    ) AS told
+    ORDER BY told.place
+    LIMIT 1
+) AS special_day ON true
+"""
+"""Joins what the calendar says of a lesson's day to its class, as `timetable.rules.day_of` does: null when nothing."""
+
 NAME_OF_DAY = """
 SELECT kind, title
 FROM calendar_day
@@ -99,6 +151,21 @@ AND day = %(day)s
 async def name_of_day(reader: Reader, *, school_id: UUID, day: date) -> DayName | None:
     """What the calendar says of a day, if it says anything."""
     return await reader.one(DayName, NAME_OF_DAY, school_id=school_id, day=day)
+
+
+GRADE_DAY_NAMES = """
+SELECT grade, kind, title
+FROM grade_day
+WHERE school_id = %(school_id)s
+AND day = %(day)s
+ORDER BY grade
+LIMIT 2500
+"""
+
+
+async def grade_day_names(reader: Reader, *, school_id: UUID, day: date) -> list[GradeDayName]:
+    """What it says of a day to single grades."""
+    return await reader.all(GradeDayName, GRADE_DAY_NAMES, school_id=school_id, day=day)
 
 
 SAVE_SCHOOL = """
@@ -149,12 +216,14 @@ async def take_calendar_version(tx: Tx, *, school_id: UUID, version: int) -> boo
 FORGET_SESSIONS = "DELETE FROM academic_session WHERE school_id = %(school_id)s"
 FORGET_BELL_PERIODS = "DELETE FROM bell_period WHERE school_id = %(school_id)s"
 FORGET_CALENDAR_DAYS = "DELETE FROM calendar_day WHERE school_id = %(school_id)s"
+FORGET_GRADE_DAYS = "DELETE FROM grade_day WHERE school_id = %(school_id)s"
 
 
 async def forget_calendar(tx: Tx, *, school_id: UUID) -> None:
     await tx.execute(FORGET_SESSIONS, school_id=school_id)
     await tx.execute(FORGET_BELL_PERIODS, school_id=school_id)
     await tx.execute(FORGET_CALENDAR_DAYS, school_id=school_id)
+    await tx.execute(FORGET_GRADE_DAYS, school_id=school_id)
 
 
 ADD_SESSION = """
@@ -218,8 +287,36 @@ async def add_calendar_days(tx: Tx, *, school_id: UUID, days: Sequence[CalendarD
                 "day": each.day,
                 "kind": each.kind,
                 "title": each.title,
-                "periods": None if each.periods is None else msgspec.json.encode(each.periods).decode(),
+                "periods": as_json(each.periods),
             }
             for each in days
         ],
     )
+
+
+ADD_GRADE_DAY = """
+INSERT INTO grade_day (school_id, day, grade, kind, title, periods)
+SELECT %(school_id)s, %(day)s, grade, %(kind)s, %(title)s, %(periods)s::jsonb
+FROM unnest(%(grades)s::text[]) AS of_day (grade)
+"""
+
+
+async def add_grade_days(tx: Tx, *, school_id: UUID, days: Sequence[contracts.GradeDay]) -> None:
+    await tx.execute_many(
+        ADD_GRADE_DAY,
+        [
+            {
+                "school_id": school_id,
+                "day": each.day,
+                "grades": each.grades,
+                "kind": each.kind,
+                "title": each.title,
+                "periods": as_json(each.periods),
+            }
+            for each in days
+        ],
+    )
+
+
+def as_json(periods: Sequence[DayPeriod] | None) -> str | None:
+    return None if periods is None else msgspec.json.encode(periods).decode()

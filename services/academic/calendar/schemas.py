@@ -32,8 +32,20 @@ class SpecialDay(msgspec.Struct, frozen=True, kw_only=True):
     """The bells of that day, all of them; None when they are those of its weekday."""
 
 
+class GradeDay(SpecialDay, frozen=True, kw_only=True):
+    """A day that one grade has instead of the school's."""
+
+    grade: str
+
+
 class DayName(msgspec.Struct, frozen=True, kw_only=True):
     """What the calendar calls a day that is not as its weekday says."""
 
     kind: str
     title: str
+
+
+class GradeDayName(DayName, frozen=True, kw_only=True):
+    """The same for one grade, where it is another day for that than for everybody."""
+
+    grade: str

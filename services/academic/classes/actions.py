@@ -7,13 +7,13 @@ from uuid import UUID
 from psycopg.errors import ForeignKeyViolation
 
 from services.academic.classes import queries
-from services.academic.classes.schemas import ImportedClass, ImportedCourse, NewClass, SchoolClass
+from services.academic.classes.schemas import ClassChange, ImportedClass, ImportedCourse, NewClass, SchoolClass
 from services.academic.timetable.actions import plan_school
 from shared.contracts.academic import ClassChanged
 from shared.database import Database, Tx
 from shared.ids import new_id
 from shared.outbox import Event, publish_all
-from shared.problems import NotFound
+from shared.problems import NotFound, PreconditionFailed
 
 
 async def add_class(database: Database, school_id: UUID, new: NewClass, *, now: datetime) -> SchoolClass:
@@ -27,6 +27,24 @@ async def add_class(database: Database, school_id: UUID, new: NewClass, *, now: 
         if known != len(set(new.academic_session_ids)):
             raise NotFound("There is no such academic session.")
         await tell_of_classes(tx, school_id, {class_id}, now=now)
+        found = await queries.classes(tx, school_id=school_id, day=now.date(), class_id=class_id)
+    return found[0]
+
+
+async def change_class(
+    database: Database, school_id: UUID, class_id: UUID, change: ClassChange, *, now: datetime
+) -> SchoolClass:
+    """Raises NotFound, PreconditionFailed for a stale version."""
+    async with database.transaction(school_id=school_id) as tx:
+        before = await queries.lock_class(tx, school_id=school_id, class_id=class_id)
+        if before is None:
+            raise NotFound
+        if before.version != change.version:
+            raise PreconditionFailed(f"The class is at version {before.version}.")
+        grades = sorted(set(change.grades))
+        if grades != before.grades:
+            await queries.save_grades(tx, school_id=school_id, class_id=class_id, grades=grades)
+            await tell_of_classes(tx, school_id, {class_id}, now=now)
         found = await queries.classes(tx, school_id=school_id, day=now.date(), class_id=class_id)
     return found[0]
 
@@ -53,7 +71,11 @@ async def tell_of_classes(tx: Tx, school_id: UUID, class_ids: set[UUID], *, now:
     events = [
         Event(
             data=ClassChanged(
-                class_id=state.id, title=state.title, is_active=state.is_active, members=members[state.id]
+                class_id=state.id,
+                title=state.title,
+                is_active=state.is_active,
+                members=members[state.id],
+                grades=state.grades,
             ),
             subject=str(state.id),
             version=state.version,

@@ -42,7 +42,7 @@ SELECT school_class.id, school_class.sourced_id, school_class.title, school_clas
            WHERE class_term.school_id = school_class.school_id
            AND class_term.class_id = school_class.id
            ORDER BY class_term.academic_session_id
-       ) AS academic_session_ids, school_class.is_active, school_class.version
+       ) AS academic_session_ids, school_class.grades, school_class.is_active, school_class.version
 FROM school_class
 WHERE school_class.school_id = %(school_id)s
 AND school_class.is_active
@@ -87,8 +87,8 @@ async def classes(
 
 
 ADD_CLASS = """
-INSERT INTO school_class (school_id, id, title, kind, course_id, periods, room)
-VALUES (%(school_id)s, %(id)s, %(title)s, %(kind)s, %(course_id)s, %(periods)s, %(room)s)
+INSERT INTO school_class (school_id, id, title, kind, course_id, periods, room, grades)
+VALUES (%(school_id)s, %(id)s, %(title)s, %(kind)s, %(course_id)s, %(periods)s, %(room)s, %(grades)s)
 """
 
 # Only terms that the school has: the number of rows tells the caller whether it knew them all.
@@ -112,10 +112,42 @@ async def add_class(tx: Tx, *, school_id: UUID, class_id: UUID, new: NewClass) -
         course_id=new.course_id,
         periods=new.periods,
         room=new.room,
+        grades=sorted(set(new.grades)),
     )
     return await tx.execute(
         ADD_TERMS, school_id=school_id, class_id=class_id, academic_session_ids=new.academic_session_ids
     )
+
+
+LOCK_CLASS = """
+SELECT version, grades
+FROM school_class
+WHERE school_id = %(school_id)s
+AND id = %(class_id)s
+AND is_active
+FOR NO KEY UPDATE
+"""
+
+
+class LockedClass(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    grades: list[str]
+
+
+async def lock_class(tx: Tx, *, school_id: UUID, class_id: UUID) -> LockedClass | None:
+    return await tx.one(LockedClass, LOCK_CLASS, school_id=school_id, class_id=class_id)
+
+
+SAVE_GRADES = """
+UPDATE school_class
+SET grades = %(grades)s
+WHERE school_id = %(school_id)s
+AND id = %(class_id)s
+"""
+
+
+async def save_grades(tx: Tx, *, school_id: UUID, class_id: UUID, grades: Sequence[str]) -> None:
+    await tx.execute(SAVE_GRADES, school_id=school_id, class_id=class_id, grades=list(grades))
 
 
 RAISE_VERSIONS = """
@@ -123,7 +155,7 @@ UPDATE school_class
 SET version = version + 1
 WHERE school_id = %(school_id)s
 AND id = ANY(%(class_ids)s)
-RETURNING id, title, is_active, version
+RETURNING id, title, is_active, grades, version
 """
 
 
@@ -131,6 +163,7 @@ class ClassState(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     title: str
     is_active: bool
+    grades: list[str]
     version: int
 
 
@@ -188,21 +221,24 @@ async def import_courses(tx: Tx, *, school_id: UUID, courses: Sequence[ImportedC
     )
 
 
+# Grades of which the file says nothing stay as they are: many systems know none, and the school gave them by hand.
 IMPORT_CLASSES = """
-INSERT INTO school_class (school_id, id, sourced_id, title, kind, course_id, periods, room)
+INSERT INTO school_class (school_id, id, sourced_id, title, kind, course_id, periods, room, grades)
 SELECT %(school_id)s, imported.id, imported.sourced_id, imported.title, imported.kind, course.id,
-       string_to_array(imported.periods, E'\\x1f'), imported.room
+       string_to_array(imported.periods, E'\\x1f'), imported.room, string_to_array(imported.grades, E'\\x1f')
 FROM unnest(
     %(ids)s::uuid[], %(sourced_ids)s::text[], %(titles)s::text[], %(kinds)s::text[], %(course_sourced_ids)s::text[],
-    %(periods)s::text[], %(rooms)s::text[]
-) AS imported (id, sourced_id, title, kind, course_sourced_id, periods, room)
+    %(periods)s::text[], %(rooms)s::text[], %(grades)s::text[]
+) AS imported (id, sourced_id, title, kind, course_sourced_id, periods, room, grades)
 LEFT JOIN course ON course.school_id = %(school_id)s AND course.sourced_id = imported.course_sourced_id
 ON CONFLICT (school_id, sourced_id) DO UPDATE
 SET title = excluded.title, kind = excluded.kind, course_id = excluded.course_id, periods = excluded.periods,
-    room = excluded.room, is_active = true
+    room = excluded.room, is_active = true,
+    grades = CASE WHEN excluded.grades = '{}' THEN school_class.grades ELSE excluded.grades END
 WHERE (school_class.title, school_class.kind, school_class.course_id, school_class.periods, school_class.room,
        school_class.is_active)
     IS DISTINCT FROM (excluded.title, excluded.kind, excluded.course_id, excluded.periods, excluded.room, true)
+OR excluded.grades NOT IN (school_class.grades, '{}')
 RETURNING id
 """
 
@@ -264,6 +300,7 @@ async def import_classes(
         course_sourced_ids=[each.course_sourced_id for each in classes],
         periods=["\x1f".join(each.periods) for each in classes],
         rooms=[each.room for each in classes],
+        grades=["\x1f".join(each.grades) for each in classes],
     )
     pairs = [(each.sourced_id, term) for each in classes for term in each.term_sourced_ids]
     in_terms = await tx.all(
@@ -298,7 +335,7 @@ SELECT school_class.sourced_id, school_class.title, school_class.kind, course.so
            WHERE class_term.school_id = school_class.school_id
            AND class_term.class_id = school_class.id
            AND academic_session.sourced_id IS NOT NULL
-       ) AS term_sourced_ids
+       ) AS term_sourced_ids, school_class.grades
 FROM school_class
 LEFT JOIN course ON course.school_id = school_class.school_id AND course.id = school_class.course_id
 WHERE school_class.school_id = %(school_id)s
@@ -319,7 +356,10 @@ async def present_classes(reader: Reader, *, school_id: UUID) -> list[ImportedCl
     found = await reader.all(ImportedClass, PRESENT_CLASSES, school_id=school_id)
     return [
         msgspec.structs.replace(
-            each, periods=tuple(sorted(each.periods)), term_sourced_ids=tuple(sorted(each.term_sourced_ids))
+            each,
+            periods=tuple(sorted(each.periods)),
+            term_sourced_ids=tuple(sorted(each.term_sourced_ids)),
+            grades=tuple(sorted(each.grades)),
         )
         for each in found
     ]

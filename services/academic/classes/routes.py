@@ -3,18 +3,18 @@
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Response, Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from services.academic import access, caches
 from services.academic.classes import actions, queries
-from services.academic.classes.schemas import Course, NewClass, SchoolClass
+from services.academic.classes.schemas import ClassChange, Course, NewClass, SchoolClass
 from shared import clock
 from shared.database import Database
 from shared.identity import Caller, Role
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
-from shared.problems import NotFound
+from shared.problems import NotFound, PreconditionFailed
 from shared.web.conditional import Answers
 
 
@@ -118,7 +118,22 @@ async def add_class(
     return await actions.add_class(database, caller.school, data, now=clock.now())
 
 
+@patch(
+    "/classes/{class_id:uuid}",
+    operation_id="change_class",
+    summary="Say which grades a class is for; its lessons follow the days of those at once.",
+    opt={"permission": "class.manage", "problems": (NotFound, PreconditionFailed)},
+)
+async def change_class(
+    class_id: FromPath[UUID],
+    data: JSONBody[ClassChange],
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+) -> SchoolClass:
+    return await actions.change_class(database, caller.school, class_id, data, now=clock.now())
+
+
 router = Router(
     "/api/v1",
-    route_handlers=[list_courses, list_classes, show_class, add_class],
+    route_handlers=[list_courses, list_classes, show_class, add_class, change_class],
 )

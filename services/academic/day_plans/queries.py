@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
+from services.academic.calendar.queries import DAY_OF_LESSON
 from shared.contracts.academic import LessonOfDay
 from shared.database import Reader, Tx
 
@@ -38,7 +39,8 @@ async def look_again(tx: Tx, *, school_id: UUID, due_at: datetime) -> None:
 
 
 # Uses lesson_day.
-LESSONS = """
+LESSONS = (
+    """
 SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_title, lesson.starts_at, lesson.ends_at,
        array(
            SELECT lesson_teacher.teacher_id
@@ -47,14 +49,18 @@ SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_titl
            AND lesson_teacher.lesson_id = lesson.id
            ORDER BY lesson_teacher.teacher_id
        ) AS teacher_ids,
-       lesson.is_cancelled
+       lesson.is_cancelled, coalesce(special_day.kind = 'holiday', false) AS is_on_holiday
 FROM lesson
 JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
 ORDER BY lesson.starts_at, lesson.id
 LIMIT %(limit)s
 """
+)
 
 
 async def lessons(reader: Reader, *, school_id: UUID, day: date) -> list[LessonOfDay]:

@@ -78,6 +78,7 @@ def _class_of(each: RosterClass) -> ImportedClass:
         periods=tuple(sorted(each.periods)),
         room=each.room,
         term_sourced_ids=tuple(sorted(each.term_sourced_ids)),
+        grades=tuple(sorted(each.grades)),
     )
 
 
@@ -166,11 +167,21 @@ def gone_enrolments(wanted: SchoolRoster, present: SchoolRoster, *, day: date) -
 def school_diff(wanted: SchoolRoster, present: SchoolRoster, *, day: date) -> Diff:
     return Diff(
         courses=compare(wanted.courses, present.courses, gone=0),
-        classes=compare(wanted.classes, present.classes),
+        classes=compare(_with_known_grades(wanted.classes, present.classes), present.classes),
         students=compare(wanted.students, present.students),
         teachers=compare(wanted.teachers, present.teachers),
         enrolments=compare(wanted.enrolments, present.enrolments, gone=len(gone_enrolments(wanted, present, day=day))),
     )
+
+
+def _with_known_grades(
+    wanted: Mapping[str, ImportedClass], present: Mapping[str, ImportedClass]
+) -> dict[str, ImportedClass]:
+    """As they will be: a class of which the file names no grades keeps its own."""
+    return {
+        key: each if each.grades or key not in present else msgspec.structs.replace(each, grades=present[key].grades)
+        for key, each in wanted.items()
+    }
 
 
 def add_up(diffs: Iterable[Diff]) -> Diff:

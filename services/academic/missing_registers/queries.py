@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.academic.calendar.queries import DAY_OF_LESSON
 from services.academic.missing_registers.schemas import DueLesson, OpenLesson, Step
 from shared.database import Reader, Tx
 
@@ -39,7 +40,8 @@ async def look_again(tx: Tx, *, school_id: UUID, due_at: datetime) -> None:
 
 # Uses lesson_day: the days are a little wider than the instants, whatever the zone. Null ids let every lesson pass.
 # Of a register that was saved incomplete somebody must still lack a mark: who left the class may not be in it any more.
-OPEN_LESSONS = """
+OPEN_LESSONS = (
+    """
 SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_title, lesson.day, lesson.starts_at,
        lesson.ends_at,
        array(
@@ -57,6 +59,9 @@ SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_titl
        ) AS told
 FROM lesson
 JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day BETWEEN (%(since)s)::date - 1 AND (%(until)s)::date + 1
 AND lesson.starts_at > %(since)s
@@ -70,13 +75,7 @@ AND NOT EXISTS (
     AND register.lesson_id = lesson.id
     AND register.is_complete
 )
-AND NOT EXISTS (
-    SELECT 1
-    FROM calendar_day
-    WHERE calendar_day.school_id = lesson.school_id
-    AND calendar_day.day = lesson.day
-    AND calendar_day.kind = 'holiday'
-)
+AND special_day.kind IS DISTINCT FROM 'holiday'
 AND EXISTS (
     SELECT 1
     FROM enrolment
@@ -96,6 +95,7 @@ AND EXISTS (
 ORDER BY lesson.starts_at, lesson.id
 LIMIT 10000
 """
+)
 
 
 async def open_lessons(
@@ -192,7 +192,8 @@ class MissingFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The newest first: lesson_day from its end. Whoever is on the roll and was never marked is unmarked.
-MISSING_REGISTERS = """
+MISSING_REGISTERS = (
+    """
 SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_title, lesson.day, lesson.period,
        lesson.starts_at, lesson.ends_at, lesson.room,
        array(
@@ -235,6 +236,9 @@ CROSS JOIN LATERAL (
     AND enrolment.starts_on <= lesson.day
     AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
 ) AS roll
+"""
+    + DAY_OF_LESSON
+    + """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day BETWEEN %(first)s AND %(last)s
 AND (lesson.day, lesson.starts_at, lesson.id) < (%(before_day)s, %(before_starts_at)s, %(before_id)s)
@@ -257,16 +261,11 @@ AND (%(other_teacher_id)s::uuid IS NULL OR EXISTS (
     AND lesson_teacher.lesson_id = lesson.id
     AND lesson_teacher.teacher_id = %(other_teacher_id)s
 ))
-AND NOT EXISTS (
-    SELECT 1
-    FROM calendar_day
-    WHERE calendar_day.school_id = lesson.school_id
-    AND calendar_day.day = lesson.day
-    AND calendar_day.kind = 'holiday'
-)
+AND special_day.kind IS DISTINCT FROM 'holiday'
 ORDER BY lesson.day DESC, lesson.starts_at DESC, lesson.id DESC
 LIMIT %(limit)s
 """
+)
 
 
 async def missing_registers(

@@ -192,6 +192,7 @@ def read_classes(
             periods=row.texts("periods"),
             room=row.optional("location"),
             term_sourced_ids=terms_of(row, sessions),
+            grades=row.texts("grades"),
             is_active=not row.is_removed,
         )
 

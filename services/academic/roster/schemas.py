@@ -66,6 +66,7 @@ class RosterClass(msgspec.Struct, frozen=True, kw_only=True):
     periods: tuple[str, ...]
     room: str | None
     term_sourced_ids: tuple[str, ...]
+    grades: tuple[str, ...]
     is_active: bool
 
 

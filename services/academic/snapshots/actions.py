@@ -38,7 +38,13 @@ async def _classes(tx: Tx, school_id: UUID, *, after_id: UUID, limit: int) -> li
     return [
         SnapshotRow(
             version=each.version,
-            data=ClassChanged(class_id=each.id, title=each.title, is_active=each.is_active, members=members[each.id]),
+            data=ClassChanged(
+                class_id=each.id,
+                title=each.title,
+                is_active=each.is_active,
+                members=members[each.id],
+                grades=each.grades,
+            ),
         )
         for each in states
     ]

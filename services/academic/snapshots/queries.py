@@ -201,11 +201,12 @@ class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     title: str
     is_active: bool
+    grades: list[str]
     version: int
 
 
 CLASSES = """
-SELECT id, title, is_active, version
+SELECT id, title, is_active, grades, version
 FROM school_class
 WHERE school_id = %(school_id)s
 AND id > %(after_id)s

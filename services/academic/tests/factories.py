@@ -9,7 +9,7 @@ import msgspec
 
 from shared import clock
 from shared.bus import Outcome
-from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay, SchoolChanged
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay, GradeDay, SchoolChanged
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.bus import deliver
@@ -59,9 +59,20 @@ class School(msgspec.Struct, frozen=True, kw_only=True):
             )
         return UUID(guardian["id"])
 
-    async def a_class(self, title: str = "Maths", periods: tuple[str, ...] = ("1",), room: str | None = None) -> UUID:
+    async def a_class(
+        self,
+        title: str = "Maths",
+        periods: tuple[str, ...] = ("1",),
+        room: str | None = None,
+        grades: tuple[str, ...] = (),
+    ) -> UUID:
         made = await self.made(
-            "/classes", title=title, periods=list(periods), room=room, academic_session_ids=[str(self.term_id)]
+            "/classes",
+            title=title,
+            periods=list(periods),
+            room=room,
+            academic_session_ids=[str(self.term_id)],
+            grades=list(grades),
         )
         return UUID(made["id"])
 
@@ -70,9 +81,11 @@ class School(msgspec.Struct, frozen=True, kw_only=True):
         body = {"class_id": str(class_id), "person_id": str(person_id), "role": role, "starts_on": starts_on}
         return await self.made("/enrolments", **(body | spell))
 
-    async def a_taught_class(self, title: str = "Maths", periods: tuple[str, ...] = ("1",)) -> "Taught":
+    async def a_taught_class(
+        self, title: str = "Maths", periods: tuple[str, ...] = ("1",), grades: tuple[str, ...] = ()
+    ) -> "Taught":
         """A class with its teacher and two students, and its lesson of today."""
-        class_id = await self.a_class(title, periods)
+        class_id = await self.a_class(title, periods, grades=grades)
         teacher_id = await self.a_teacher()
         students = [await self.a_student("Ada"), await self.a_student("Ben")]
         await self.enrol(class_id, teacher_id, "teacher")
@@ -103,6 +116,7 @@ class School(msgspec.Struct, frozen=True, kw_only=True):
         version: int,
         term: tuple[date, date] = (TODAY - timedelta(days=10), TODAY + timedelta(days=10)),
         days: tuple[CalendarDay, ...] = (),
+        grade_days: tuple[GradeDay, ...] = (),
         periods: dict[str, tuple[time, time]] = PERIODS,
     ) -> None:
         event = CalendarChanged(
@@ -118,6 +132,7 @@ class School(msgspec.Struct, frozen=True, kw_only=True):
                 for period, (starts_at, ends_at) in periods.items()
             ],
             calendar_days=list(days),
+            grade_days=list(grade_days),
         )
         assert await deliver(self.worker, event, school_id=self.id, version=version) == Outcome.DONE
 

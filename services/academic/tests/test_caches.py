@@ -10,7 +10,7 @@ import pytest
 from services.academic import access
 from services.academic.settings import Settings
 from services.academic.tests.factories import TODAY, School, Taught
-from shared.contracts.school import CalendarDay
+from shared.contracts.school import CalendarDay, GradeDay
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.queries import readings, statements
@@ -213,6 +213,17 @@ async def test_a_holiday_that_is_told_is_seen_at_once(school: School, taught: Ta
     after = await school.lessons(Role.TEACHER, taught.teacher_id, day=str(tomorrow))
     assert (before["holiday"], len(before["items"])) == (None, 1)
     assert (after["holiday"], after["items"]) == ("Snow", [])
+
+
+async def test_a_day_of_a_grade_that_is_told_is_seen_at_once(school: School, taught: Taught) -> None:
+    before = await school.lessons(Role.TEACHER, taught.teacher_id)
+
+    await school.tell_calendar(
+        version=2, grade_days=(GradeDay(day=TODAY, grades=["12"], kind="holiday", title="Trip"),)
+    )
+
+    after = await school.lessons(Role.TEACHER, taught.teacher_id)
+    assert (before["grade_days"], [each["grade"] for each in after["grade_days"]]) == ([], ["12"])
 
 
 async def test_a_zone_that_is_told_is_seen_at_once(school: School, taught: Taught) -> None:

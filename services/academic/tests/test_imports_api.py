@@ -19,7 +19,7 @@ from services.academic.imports import importer as importing
 from services.academic.imports.importer import Importer
 from services.academic.settings import Settings, objects_of
 from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
-from shared.contracts.academic import StudentChanged
+from shared.contracts.academic import ClassChanged, StudentChanged
 from shared.contracts.envelope import event_type
 from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpserted
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, SchoolChanged
@@ -330,6 +330,39 @@ async def test_the_year_group_of_who_comes_and_of_who_leaves_is_told(office: Off
     ]
     assert [each.is_active for each in told].count(True) == 40
     assert [each.is_active for each in told].count(False) == 1
+
+
+async def test_the_grades_of_classes_come_from_the_file_and_stay_where_it_names_none(
+    office: Office, stack: Stack
+) -> None:
+    roster, mark = a_roster(students=2), new_id().hex[-8:]
+    head, *rows = roster["classes.csv"].splitlines()
+
+    async def applied(*grades: str) -> Any:
+        lines = [
+            f"{head},grades",
+            *(f"{row.replace('Art', mark)},{cell}" for row, cell in zip(rows, grades, strict=True)),
+        ]
+        return await office.applied(district_file(roster | {"classes.csv": "\n".join(lines) + "\n"}))
+
+    def told() -> dict[str, list[str]]:
+        """The grades of each class, as they were told last."""
+        found = [
+            msgspec.json.decode(each.data, type=ClassChanged)
+            for each in published(stack.database_url("academic"))
+            if each.type == event_type(ClassChanged)
+        ]
+        return {each.title: each.grades for each in found if each.title.startswith(mark)}
+
+    await applied('"12,11"', "")
+    assert told() == {f"{mark} 0": ["11", "12"], f"{mark} 1": []}
+
+    again = await applied("", "")
+    assert told() == {f"{mark} 0": ["11", "12"], f"{mark} 1": []}
+    assert again["report"]["diff"]["classes"]["changed"] == 0
+
+    await applied("10", "09")
+    assert told() == {f"{mark} 0": ["10"], f"{mark} 1": ["09"]}
 
 
 async def test_a_school_that_does_not_answer_is_tried_again(

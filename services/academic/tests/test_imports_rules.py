@@ -5,6 +5,7 @@ from datetime import date
 import msgspec
 import pytest
 
+from services.academic.classes.schemas import ImportedClass
 from services.academic.enrolments.schemas import ImportedEnrolment
 from services.academic.imports import rules
 from services.academic.imports.schemas import Counts, SchoolRoster
@@ -44,6 +45,28 @@ def test_new_changed_unchanged_and_gone_are_counted() -> None:
     present["p1"] = msgspec.structs.replace(present["p1"], given_name="B")
 
     assert rules.compare(wanted, present) == Counts(new=1, changed=1, unchanged=1, gone=1)
+
+
+def a_class(*grades: str) -> dict[str, ImportedClass]:
+    return {
+        "c": ImportedClass(
+            sourced_id="c",
+            title="Art",
+            kind="scheduled",
+            course_sourced_id=None,
+            periods=(),
+            room=None,
+            term_sourced_ids=(),
+            grades=grades,
+        )
+    }
+
+
+@pytest.mark.parametrize(("wanted", "changed"), [((), 0), (("12",), 0), (("11",), 1)])
+def test_a_file_without_grades_changes_none(wanted: tuple[str, ...], changed: int) -> None:
+    diff = rules.school_diff(SchoolRoster(classes=a_class(*wanted)), SchoolRoster(classes=a_class("12")), day=TODAY)
+
+    assert diff.classes == Counts(new=0, changed=changed, unchanged=1 - changed, gone=0)
 
 
 @pytest.mark.parametrize(

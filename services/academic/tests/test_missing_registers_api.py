@@ -19,7 +19,7 @@ from services.academic.timetable.rules import instant
 from shared import clock
 from shared.bus import Outcome
 from shared.contracts.academic import ClassChanged, RegisterMissing
-from shared.contracts.school import CalendarDay, SchoolChanged
+from shared.contracts.school import CalendarDay, GradeDay, SchoolChanged
 from shared.database import Database, Tx
 from shared.identity import Role
 from shared.ids import new_id
@@ -27,6 +27,8 @@ from shared.testing.bus import deliver, published
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from shared.worker import Worker
+
+SNOW = CalendarDay(day=TODAY, kind="holiday", title="Snow")
 
 
 class Hands:
@@ -227,6 +229,51 @@ async def test_a_holiday_has_no_register_but_of_what_was_added_by_hand_or_saved_
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/lesson-on-holiday")
     assert "Snow" in refused.json()["detail"]
     assert (added.status_code, corrected.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("everybody", "grades", "is_off"),
+    [
+        ((), ("12",), True),
+        ((), ("11", "12"), True),
+        ((), ("12", "07"), False),
+        ((), (), False),
+        ((SNOW,), ("07",), False),
+        ((SNOW,), ("07", "12"), True),
+        ((SNOW,), ("10",), True),
+    ],
+    ids=str,
+)
+async def test_a_lesson_on_a_holiday_of_its_grades_is_not_told_of_and_has_no_register(
+    school: School,
+    watch: Watch,
+    hands: Hands,
+    everybody: tuple[CalendarDay, ...],
+    grades: tuple[str, ...],
+    is_off: bool,
+) -> None:
+    """The one that has begun stays when the day is told too late."""
+    begun = await school.a_taught_class("Maths", ("1",), grades)
+    other = await school.a_taught_class("Art", ("2",))
+    hands.instant = at("08:05")
+    await school.save_register(other, 0, {}, default_code="P")
+    await school.tell_calendar(
+        version=2,
+        days=everybody,
+        grade_days=(
+            GradeDay(day=TODAY, grades=["12"], kind="holiday", title="Trip to the sea"),
+            GradeDay(day=TODAY, grades=["11"], kind="holiday", title="Trip to the hills"),
+            GradeDay(day=TODAY, grades=["07"], kind="special", title="First day"),
+        ),
+    )
+
+    await watch.look("08:20")
+    listed = [each["lesson_id"] for each in await missing(school, day=str(TODAY))]
+    saved = await school.save_register(begun, 0, {}, default_code="P")
+
+    assert [each.lesson_id for each in watch.told(school)] == ([] if is_off else [begun.lesson_id])
+    assert listed == ([] if is_off else [str(begun.lesson_id)])
+    assert saved.status_code == (409 if is_off else 200)
 
 
 async def test_a_lesson_that_is_moved_is_due_at_its_new_time(school: School, watch: Watch) -> None:

@@ -54,9 +54,9 @@ y1,,,2026/27,schoolYear,2026-08-01,2027-08-01,,2027
     "courses.csv": """sourcedId,status,dateLastModified,title,courseCode,orgSourcedId
 c1,,,Art,ART,d1
 """,
-    "classes.csv": """sourcedId,title,courseSourcedId,classType,location,schoolSourcedId,termSourcedIds,periods
-k1,Art 1,c1,scheduled,Room 1,s1,"t1,t2","1,2"
-k2,Home,,homeroom,,s2,t1,
+    "classes.csv": """sourcedId,title,courseSourcedId,classType,location,schoolSourcedId,termSourcedIds,periods,grades
+k1,Art 1,c1,scheduled,Room 1,s1,"t1,t2","1,2","08,07"
+k2,Home,,homeroom,,s2,t1,,
 """,
     "users.csv": """sourcedId,status,enabledUser,orgSourcedIds,role,username,givenName,familyName,email,grades
 p1,,true,s1,student,x,Ada,Ash,ada@example.org,"07,08"
@@ -178,6 +178,7 @@ def test_both_versions_tell_the_same_roster(files: Files):
     art, home = roster.classes
     assert (art.kind, art.periods, art.room, art.term_sourced_ids) == ("scheduled", ("1", "2"), "Room 1", ("t1", "t2"))
     assert (home.kind, home.periods, home.room, home.course_sourced_id) == ("homeroom", (), None, None)
+    assert (art.grades, home.grades) == (("08", "07"), ())
 
 
 def test_version_1_2_takes_roles_from_their_own_file_and_keeps_no_profiles():

@@ -15,6 +15,7 @@ from psycopg.errors import ExclusionViolation, UniqueViolation
 
 from services.academic.attendance.actions import derive_days_of_lesson
 from services.academic.calendar import queries as calendar
+from services.academic.calendar.schemas import SpecialDay
 from services.academic.timetable import queries, rules
 from services.academic.timetable.queries import LessonRow
 from services.academic.timetable.schemas import (
@@ -107,12 +108,14 @@ def changes(plan: Plan, existing: Sequence[LessonRow], kept: set[UUID]) -> tuple
 
 
 async def school_of(tx: Tx, school_id: UUID) -> rules.School:
-    days = await calendar.calendar_days(tx, school_id=school_id)
+    grade_days: defaultdict[date, dict[str, SpecialDay]] = defaultdict(dict)
+    for each in await calendar.grade_days(tx, school_id=school_id):
+        grade_days[each.day][each.grade] = each
     return rules.School(
         time_zone=await calendar.time_zone_of(tx, school_id=school_id),
         bell_periods=await calendar.bell_periods(tx, school_id=school_id),
-        holidays={each.day: each.title for each in days if each.kind == "holiday"},
-        special_bells={each.day: each.periods for each in days if each.periods is not None},
+        days={each.day: each for each in await calendar.calendar_days(tx, school_id=school_id)},
+        grade_days=grade_days,
     )
 
 
@@ -133,6 +136,7 @@ async def classes_of(tx: Tx, school_id: UUID) -> list[Class]:
             room=row.room,
             terms=terms[row.class_id],
             teachers=teachers[row.class_id],
+            grades=tuple(row.grades),
         )
         for row in await queries.active_classes(tx, school_id=school_id)
     ]
@@ -190,7 +194,7 @@ async def add_lesson(database: Database, school_id: UUID, new: NewLesson) -> Les
         if wanted is None:
             raise NotFound
         school = await school_of(tx, school_id)
-        bell = rules.bell_period(school, new.day, new.period)
+        bell = rules.bell_period(school, new.day, new.period, wanted.grades)
         lesson = rules.lesson_at(school, msgspec.structs.replace(wanted, room=new.room), new.day, bell)
         row = msgspec.structs.replace(as_row(lesson, None), origin="manual")
         async with clash_told(tx, school_id, row, school.time_zone):
@@ -221,7 +225,8 @@ async def change_lesson(
             is_cancelled=before.is_cancelled if change.is_cancelled is UNSET else change.is_cancelled,
         )
         if before.is_cancelled and not after.is_cancelled and before.starts_at > now:
-            rules.bell_period(await school_of(tx, school_id), before.day, before.period)
+            grades = await queries.grades_of_class(tx, school_id=school_id, class_id=before.class_id)
+            rules.bell_period(await school_of(tx, school_id), before.day, before.period, grades)
         zone = await calendar.time_zone_of(tx, school_id=school_id)
         async with clash_told(tx, school_id, after, zone):
             await queries.change_lesson(
@@ -281,6 +286,7 @@ async def lessons_of_day(
         holiday=named.title if named and named.kind == "holiday" else None,
         special_day=named.title if named and named.kind == "special" else None,
         items=[localised(lesson, time_zone) for lesson in lessons],
+        grade_days=await calendar.grade_day_names(reader, school_id=school_id, day=day),
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.academic.calendar.queries import DAY_OF_LESSON
 from services.academic.timetable.schemas import Clash, Lesson
 from shared.database import Reader, Tx
 
@@ -16,6 +17,7 @@ class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     periods: list[str]
     room: str | None
+    grades: list[str]
 
 
 class TermRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ async def lock_timetable(tx: Tx, *, school_id: UUID) -> None:
 
 
 ACTIVE_CLASSES = """
-SELECT id AS class_id, title, periods, room
+SELECT id AS class_id, title, periods, room, grades
 FROM school_class
 WHERE school_id = %(school_id)s
 AND is_active
@@ -84,6 +86,23 @@ LIMIT 10000
 
 async def active_classes(reader: Reader, *, school_id: UUID) -> list[ClassRow]:
     return await reader.all(ClassRow, ACTIVE_CLASSES, school_id=school_id)
+
+
+GRADES_OF_CLASS = """
+SELECT grades
+FROM school_class
+WHERE school_id = %(school_id)s
+AND id = %(class_id)s
+"""
+
+
+class GradesRow(msgspec.Struct, frozen=True):
+    grades: list[str]
+
+
+async def grades_of_class(reader: Reader, *, school_id: UUID, class_id: UUID) -> list[str]:
+    found = await reader.one(GradesRow, GRADES_OF_CLASS, school_id=school_id, class_id=class_id)
+    return found.grades if found else []
 
 
 TERMS_OF_CLASSES = """
@@ -435,15 +454,20 @@ async def other_lesson(
     )
 
 
-HOLIDAY_OF_LESSON = """
-SELECT calendar_day.title
+HOLIDAY_OF_LESSON = (
+    """
+SELECT special_day.title
 FROM lesson
-JOIN calendar_day ON calendar_day.school_id = lesson.school_id AND calendar_day.day = lesson.day
+JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.id = %(lesson_id)s
 AND lesson.origin = 'planned'
-AND calendar_day.kind = 'holiday'
+AND special_day.kind = 'holiday'
 """
+)
 
 
 async def holiday_of_lesson(reader: Reader, *, school_id: UUID, lesson_id: UUID) -> str | None:

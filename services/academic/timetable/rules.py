@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.academic.calendar.schemas import SpecialDay
 from services.academic.timetable.schemas import Clash, Class, Lesson, Plan, PlannedLesson
 from shared.contracts.school import BellPeriod, DayPeriod
 from shared.identity import Caller, Role
@@ -25,13 +26,13 @@ class NotASchoolDay(Invalid):
 
 
 class School(msgspec.Struct, frozen=True, kw_only=True):
-    """What turns a weekly plan into dates: time zone, bell schedule, holidays, special days."""
+    """What turns a weekly plan into dates: time zone, bell schedule, holidays and special days."""
 
     time_zone: str
     bell_periods: Sequence[BellPeriod]
-    holidays: Mapping[date, str]
-    special_bells: Mapping[date, Sequence[DayPeriod]]
-    """The bells of days that have their own, whatever their weekday."""
+    days: Mapping[date, SpecialDay]
+    grade_days: Mapping[date, Mapping[str, SpecialDay]]
+    """By date and grade: what the calendar says to a grade instead of what it says to everybody."""
 
 
 Slot = tuple[UUID, date, str]
@@ -104,17 +105,35 @@ def as_changed(lesson: PlannedLesson, before: PlannedLesson | None) -> PlannedLe
 def lessons_of(school: School, wanted: Class) -> Iterator[PlannedLesson]:
     """Every lesson that one class asks for, in order of time."""
     for day in days_of(wanted):
-        for bell in bells_of(school, day):
+        for bell in bells_of(school, day, wanted.grades):
             if bell.period in wanted.periods:
                 yield lesson_at(school, wanted, day, bell)
 
 
-def bells_of(school: School, day: date) -> Sequence[BellPeriod | DayPeriod]:
+def day_of(school: School, day: date, grades: Sequence[str]) -> SpecialDay | None:
+    """What the calendar says of a day to a class of these grades; None when it is as its weekday says (ADR 0708).
+
+    That is what it says to the grades, if it says the same to each of them; else what it says to everybody.
+    """
+    to_grades = school.grade_days.get(day, {})
+    own = [to_grades[grade] for grade in grades if grade in to_grades]
+    if own and len(own) == len(grades) and all(is_same_day(each, own[0]) for each in own):
+        return own[0]
+    return school.days.get(day)
+
+
+def is_same_day(one: SpecialDay, other: SpecialDay) -> bool:
+    """Whether lessons are held alike on both, however they are called."""
+    return (one.kind, one.periods) == (other.kind, other.periods)
+
+
+def bells_of(school: School, day: date, grades: Sequence[str]) -> Sequence[BellPeriod | DayPeriod]:
     """The bells of a day: none on a holiday, its own on a special day, otherwise those of its weekday."""
-    if day in school.holidays:
+    special = day_of(school, day, grades)
+    if special is not None and special.kind == "holiday":
         return ()
-    if day in school.special_bells:
-        return school.special_bells[day]
+    if special is not None and special.periods is not None:
+        return special.periods
     return [bell for bell in school.bell_periods if bell.weekday == day.isoweekday()]
 
 
@@ -145,15 +164,16 @@ def lesson_at(school: School, wanted: Class, day: date, bell: BellPeriod | DayPe
     )
 
 
-def bell_period(school: School, day: date, period: str) -> BellPeriod | DayPeriod:
-    """When a period of a day is. Raises NotASchoolDay for a holiday, or when that day has no such period."""
-    if day in school.holidays:
-        raise NotASchoolDay(f"{day} is a holiday: {school.holidays[day]}.")
-    for bell in bells_of(school, day):
+def bell_period(school: School, day: date, period: str, grades: Sequence[str]) -> BellPeriod | DayPeriod:
+    """When a period of a day is for a class. Raises NotASchoolDay for a holiday, or a day without such a period."""
+    special = day_of(school, day, grades)
+    if special is not None and special.kind == "holiday":
+        raise NotASchoolDay(f"{day} is a holiday: {special.title}.")
+    for bell in bells_of(school, day, grades):
         if bell.period == period:
             return bell
-    special = day in school.special_bells
-    raise NotASchoolDay(f"The bell schedule has no period {period!r} on {day if special else f'{day:%A}s'}.")
+    has_bells = special is not None and special.periods is not None
+    raise NotASchoolDay(f"The bell schedule has no period {period!r} on {day if has_bells else f'{day:%A}s'}.")
 
 
 class Diary:

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.academic.calendar.schemas import GradeDayName
+
 Period = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 Room = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -20,6 +22,8 @@ class Class(msgspec.Struct, frozen=True, kw_only=True):
     room: str | None
     terms: tuple["Term", ...]
     teachers: tuple["TeacherSpell", ...]
+    grades: tuple[str, ...] = ()
+    """The year groups that it is for, each once; none when it is for any."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -87,10 +91,12 @@ class LessonsOfDay(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     time_zone: str
     holiday: str | None
-    """The title of the holiday, when the school is closed."""
+    """The title of the holiday, when the school is closed, but for grades with a day of their own."""
     special_day: str | None
     """The title of a day with other bells than its weekday's, or with something else about it."""
     items: list[Lesson]
+    grade_days: list[GradeDayName] = []
+    """The grades that have another day than the school's."""
 
 
 class NewLesson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,12 +7,10 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.school import BellPeriod, DayPeriod
-from shared.text import LINE
+from shared.text import LINE, TRIMMED
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
 PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
-# Without spaces around it, as it is compared.
-TRIMMED = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$(?!\n)"
 Grade = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=TRIMMED)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]
 SessionKind = Literal["school_year", "term", "grading_period"]
