@@ -272,7 +272,8 @@ CREATE TABLE school.today_lesson (
     starts_at timestamp with time zone NOT NULL,
     ends_at timestamp with time zone NOT NULL,
     teacher_ids uuid[] NOT NULL,
-    is_cancelled boolean NOT NULL
+    is_cancelled boolean NOT NULL,
+    is_on_holiday boolean
 );
 
 ALTER TABLE ONLY school.today_lesson FORCE ROW LEVEL SECURITY;

@@ -294,11 +294,11 @@ AND day = %(day)s
 
 ADD_LESSON = """
 INSERT INTO today_lesson (
-    school_id, day, lesson_id, class_id, class_title, starts_at, ends_at, teacher_ids, is_cancelled
+    school_id, day, lesson_id, class_id, class_title, starts_at, ends_at, teacher_ids, is_cancelled, is_on_holiday
 )
 VALUES (
     %(school_id)s, %(day)s, %(lesson_id)s, %(class_id)s, %(class_title)s, %(starts_at)s, %(ends_at)s,
-    %(teacher_ids)s::uuid[], %(is_cancelled)s
+    %(teacher_ids)s::uuid[], %(is_cancelled)s, %(is_on_holiday)s
 )
 """
 

@@ -194,6 +194,10 @@ class SchoolDay:
         answer = await self.school.send("PUT", f"/calendar-days/{self.today}", {"kind": "holiday", "title": title})
         assert answer.status_code == 200, answer.text
 
+    async def grade_days(self, *asked: dict[str, Any]) -> None:
+        answer = await self.school.send("PUT", f"/grade-days/{self.today}", {"grade_days": list(asked)})
+        assert answer.status_code == 200, answer.text
+
 
 def local(moment: str) -> datetime:
     return datetime.fromisoformat(moment)

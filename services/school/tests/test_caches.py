@@ -154,7 +154,7 @@ async def test_a_day_names_every_table_that_it_is_read_from(full_day: SchoolDay,
     ((kind, tables),) = found
     assert kind == caches.TODAY
     assert tables - kind.tables - NAMED_IN_A_STATEMENT == frozenset()
-    assert {"school", "calendar_day", "today_lesson"} <= tables
+    assert {"school", "calendar_day", "grade_day_grade", "today_lesson"} <= tables
 
 
 async def test_another_school_never_gets_it(house: House, school: School) -> None:

@@ -46,6 +46,7 @@ async def test_a_school_of_which_nothing_was_told_has_a_day_of_zeros(day: School
         "time_zone": TIME_ZONE,
         "holiday": None,
         "special_day": None,
+        "grade_days": [],
         "office": NOTHING,
         "lessons": None,
         "students": None,
@@ -299,6 +300,35 @@ async def test_a_holiday_shows_no_lessons(day: SchoolDay, taught: Taught) -> Non
     assert shown["office"]["attendance"]["unmarked"] == 0
     assert await day.lessons(taught.tess) == []
     assert (await day.children(taught.anne))[0]["lessons"] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_everybody_is_told_which_grades_have_another_day(day: SchoolDay, taught: Taught, role: str) -> None:
+    await day.grade_days({"grades": ["12", "07"], "kind": "special", "title": "Exams"})
+    whose: dict[str, UUID] = {Role.TEACHER: taught.tess, Role.GUARDIAN: taught.anne, Role.STUDENT: taught.ada}
+
+    shown = await day.shown(role, whose.get(role))
+
+    assert shown["grade_days"] == [{"kind": "special", "title": "Exams", "grade": grade} for grade in ("07", "12")]
+    assert (shown["holiday"], shown["special_day"]) == (None, None)
+
+
+@pytest.mark.parametrize("is_holiday", [False, True])
+@pytest.mark.parametrize("is_on_holiday", [False, True, None])
+async def test_a_lesson_meets_as_its_class_has_the_day(
+    day: SchoolDay, taught: Taught, is_holiday: bool, is_on_holiday: bool | None
+) -> None:
+    """What was told before there were days of grades goes by the school's day."""
+    meets = not (is_holiday if is_on_holiday is None else is_on_holiday)
+    await day.hear(plan(day.today, lesson(taught.class_id, taught.tess, is_on_holiday=is_on_holiday)))
+    if is_holiday:
+        await day.holiday()
+
+    office = await day.office()
+
+    assert (office["registers"]["missing"], office["attendance"]["unmarked"]) == ((1, 2) if meets else (0, 0))
+    assert len(await day.lessons(taught.tess)) == meets
+    assert len((await day.children(taught.anne))[0]["lessons"]) == meets
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])

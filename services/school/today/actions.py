@@ -13,7 +13,6 @@ from services.school.today import queries, rules
 from services.school.today.queries import LessonRow, ReportRow, StudentRow
 from services.school.today.schemas import (
     Facts,
-    LessonTaught,
     OfficeFacts,
     StudentDay,
     StudentLesson,
@@ -35,27 +34,28 @@ async def facts_of(reader: Reader, caller: Caller, *, now: datetime) -> Facts:
         raise NotFound
     day = clock.school_day(now, school.time_zone)
     name = await queries.day_name(reader, school_id=caller.school, day=day)
-    facts = Facts(day=day, time_zone=school.time_zone, name=name)
-    has_lessons = rules.has_lessons(name)
+    grade_days = await queries.grade_day_names(reader, school_id=caller.school, day=day)
+    facts = Facts(day=day, time_zone=school.time_zone, name=name, grade_days=grade_days)
+    is_holiday = rules.is_holiday(name)
     match caller.role:
         case Role.SCHOOL_ADMIN:
-            office = await office_facts(reader, caller.school, day, has_lessons=has_lessons)
+            office = await office_facts(reader, caller.school, day, is_holiday=is_holiday)
             return msgspec.structs.replace(facts, office=office)
         case Role.TEACHER:
-            taught: list[LessonTaught] = []
-            if has_lessons:
-                taught = await queries.taught(reader, school_id=caller.school, day=day, teacher_id=caller.person)
+            taught = await queries.taught(
+                reader, school_id=caller.school, day=day, teacher_id=caller.person, is_holiday=is_holiday
+            )
             return msgspec.structs.replace(facts, taught=taught)
         case _:
-            students = await student_days(reader, caller, day, ZoneInfo(school.time_zone), has_lessons=has_lessons)
+            students = await student_days(reader, caller, day, ZoneInfo(school.time_zone), is_holiday=is_holiday)
             return msgspec.structs.replace(facts, students=students)
 
 
-async def office_facts(reader: Reader, school_id: UUID, day: date, *, has_lessons: bool) -> OfficeFacts:
+async def office_facts(reader: Reader, school_id: UUID, day: date, *, is_holiday: bool) -> OfficeFacts:
     return OfficeFacts(
         people=await queries.people(reader, school_id=school_id),
-        attendance=await queries.attendance(reader, school_id=school_id, day=day, has_lessons=has_lessons),
-        lessons=await queries.lessons(reader, school_id=school_id, day=day) if has_lessons else [],
+        attendance=await queries.attendance(reader, school_id=school_id, day=day, is_holiday=is_holiday),
+        lessons=await queries.lessons(reader, school_id=school_id, day=day, is_holiday=is_holiday),
         unreached=Unreached(
             guardians=await queries.unreached_guardians(reader, school_id=school_id, day=day),
             students=await queries.unreached_students(reader, school_id=school_id, day=day),
@@ -74,7 +74,7 @@ async def unread_messages(reader: Reader, caller: Caller, *, now: datetime) -> i
 
 
 async def student_days(
-    reader: Reader, caller: Caller, day: date, zone: ZoneInfo, *, has_lessons: bool
+    reader: Reader, caller: Caller, day: date, zone: ZoneInfo, *, is_holiday: bool
 ) -> list[StudentDay]:
     """Of each child that the guardian may see today; of a student, their own."""
     if caller.role == Role.GUARDIAN:
@@ -85,9 +85,9 @@ async def student_days(
     ids = [each.student_id for each in students]
     if not ids:
         return []
-    lessons: list[LessonRow] = []
-    if has_lessons:
-        lessons = await queries.lessons_of_students(reader, school_id=caller.school, student_ids=ids, day=day)
+    lessons = await queries.lessons_of_students(
+        reader, school_id=caller.school, student_ids=ids, day=day, is_holiday=is_holiday
+    )
     reports = await queries.reports_of_students(reader, school_id=caller.school, student_ids=ids, day=day)
     return [_student_day(each, lessons, reports, zone) for each in students]
 

@@ -11,6 +11,7 @@ from services.school.today.schemas import (
     Attendance,
     DayName,
     DayStatus,
+    GradeDayName,
     LessonsAt,
     LessonTaught,
     OpenReports,
@@ -31,6 +32,25 @@ async def day_name(reader: Reader, *, school_id: UUID, day: date) -> DayName | N
     return await reader.one(DayName, DAY_NAME, school_id=school_id, day=day)
 
 
+# Uses the keys of both.
+GRADE_DAY_NAMES = """
+SELECT grade_day_grade.grade, grade_day.kind, grade_day.title
+FROM grade_day_grade
+JOIN grade_day
+    ON grade_day.school_id = grade_day_grade.school_id
+    AND grade_day.day = grade_day_grade.day
+    AND grade_day.number = grade_day_grade.number
+WHERE grade_day_grade.school_id = %(school_id)s
+AND grade_day_grade.day = %(day)s
+ORDER BY grade_day_grade.grade
+LIMIT 2500
+"""
+
+
+async def grade_day_names(reader: Reader, *, school_id: UUID, day: date) -> list[GradeDayName]:
+    return await reader.all(GradeDayName, GRADE_DAY_NAMES, school_id=school_id, day=day)
+
+
 # Uses today_student_active; the others by their keys.
 PEOPLE = """
 SELECT
@@ -44,6 +64,7 @@ async def people(reader: Reader, *, school_id: UUID) -> People:
     return await reader.one(People, PEOPLE, school_id=school_id) or People(students=0, teachers=0, classes=0)
 
 
+# Here and below, `is_holiday` says it of lessons of which nobody told whether their class's day is one.
 # Uses today_student_active and the keys of today_attendance_day, today_lesson and today_class_member.
 ATTENDANCE = """
 WITH expected AS (
@@ -53,7 +74,7 @@ WITH expected AS (
         ON member.school_id = lesson.school_id AND member.class_id = lesson.class_id AND member.role = 'student'
     WHERE lesson.school_id = %(school_id)s
     AND lesson.day = %(day)s
-    AND %(has_lessons)s
+    AND NOT coalesce(lesson.is_on_holiday, %(is_holiday)s)
     AND NOT lesson.is_cancelled
     AND member.starts_on <= lesson.day
     AND (member.ends_on IS NULL OR member.ends_on >= lesson.day)
@@ -74,8 +95,8 @@ AND student.is_active
 """
 
 
-async def attendance(reader: Reader, *, school_id: UUID, day: date, has_lessons: bool) -> Attendance:
-    found = await reader.one(Attendance, ATTENDANCE, school_id=school_id, day=day, has_lessons=has_lessons)
+async def attendance(reader: Reader, *, school_id: UUID, day: date, is_holiday: bool) -> Attendance:
+    found = await reader.one(Attendance, ATTENDANCE, school_id=school_id, day=day, is_holiday=is_holiday)
     return found or Attendance(present=0, absent=0, late=0, excused=0, unmarked=0)
 
 
@@ -118,6 +139,7 @@ CROSS JOIN LATERAL (SELECT """
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
 AND NOT lesson.is_cancelled
+AND NOT coalesce(lesson.is_on_holiday, %(is_holiday)s)
 GROUP BY lesson.starts_at
 ORDER BY lesson.starts_at
 LIMIT 2000
@@ -125,8 +147,8 @@ LIMIT 2000
 )
 
 
-async def lessons(reader: Reader, *, school_id: UUID, day: date) -> list[LessonsAt]:
-    return await reader.all(LessonsAt, LESSONS, school_id=school_id, day=day)
+async def lessons(reader: Reader, *, school_id: UUID, day: date, is_holiday: bool) -> list[LessonsAt]:
+    return await reader.all(LessonsAt, LESSONS, school_id=school_id, day=day, is_holiday=is_holiday)
 
 
 # Whoever got another mail about the same child and day was reached; where there was nobody to write to, anybody who got
@@ -225,6 +247,7 @@ LEFT JOIN today_register AS register
     ON register.school_id = lesson.school_id AND register.day = lesson.day AND register.lesson_id = lesson.lesson_id
 WHERE lesson.school_id = %(school_id)s
 AND lesson.day = %(day)s
+AND NOT coalesce(lesson.is_on_holiday, %(is_holiday)s)
 AND %(teacher_id)s = ANY(lesson.teacher_ids)
 ORDER BY lesson.starts_at, lesson.lesson_id
 LIMIT 100
@@ -232,8 +255,12 @@ LIMIT 100
 )
 
 
-async def taught(reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID) -> list[LessonTaught]:
-    return await reader.all(LessonTaught, TAUGHT, school_id=school_id, day=day, teacher_id=teacher_id)
+async def taught(
+    reader: Reader, *, school_id: UUID, day: date, teacher_id: UUID, is_holiday: bool
+) -> list[LessonTaught]:
+    return await reader.all(
+        LessonTaught, TAUGHT, school_id=school_id, day=day, teacher_id=teacher_id, is_holiday=is_holiday
+    )
 
 
 class StudentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,6 +329,7 @@ SELECT DISTINCT lesson.starts_at, member.person_id AS student_id, lesson.lesson_
 FROM today_class_member AS member
 JOIN today_lesson AS lesson
     ON lesson.school_id = member.school_id AND lesson.class_id = member.class_id AND lesson.day = %(day)s
+    AND NOT coalesce(lesson.is_on_holiday, %(is_holiday)s)
 WHERE member.school_id = %(school_id)s
 AND member.person_id = ANY(%(student_ids)s::uuid[])
 AND member.role = 'student'
@@ -313,9 +341,16 @@ LIMIT 1000
 
 
 async def lessons_of_students(
-    reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date
+    reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date, is_holiday: bool
 ) -> list[LessonRow]:
-    return await reader.all(LessonRow, LESSONS_OF_STUDENTS, school_id=school_id, student_ids=list(student_ids), day=day)
+    return await reader.all(
+        LessonRow,
+        LESSONS_OF_STUDENTS,
+        school_id=school_id,
+        student_ids=list(student_ids),
+        day=day,
+        is_holiday=is_holiday,
+    )
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True):

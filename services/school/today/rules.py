@@ -27,8 +27,8 @@ def quarter_of(now: datetime) -> int:
     return int(now.timestamp()) // QUARTER_S
 
 
-def has_lessons(name: DayName | None) -> bool:
-    return name is None or name.kind != "holiday"
+def is_holiday(name: DayName | None) -> bool:
+    return name is not None and name.kind == "holiday"
 
 
 def today_of(facts: Facts, *, unread_messages: int | None, now: datetime) -> Today:
@@ -40,8 +40,9 @@ def today_of(facts: Facts, *, unread_messages: int | None, now: datetime) -> Tod
     return Today(
         day=facts.day,
         time_zone=facts.time_zone,
-        holiday=None if has_lessons(facts.name) else title,
-        special_day=title if has_lessons(facts.name) else None,
+        holiday=title if is_holiday(facts.name) else None,
+        special_day=None if is_holiday(facts.name) else title,
+        grade_days=facts.grade_days,
         office=office_day(facts.office, now=now) if facts.office else None,
         lessons=lessons,
         students=facts.students,

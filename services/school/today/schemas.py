@@ -17,6 +17,12 @@ class DayName(msgspec.Struct, frozen=True, kw_only=True):
     title: str
 
 
+class GradeDayName(DayName, frozen=True, kw_only=True):
+    """What the calendar says of a day to one grade, instead of what it says to everybody."""
+
+    grade: str
+
+
 class People(msgspec.Struct, frozen=True, kw_only=True):
     """How many there are now; who left, or ended, is not counted."""
 
@@ -168,6 +174,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     time_zone: str
     name: DayName | None
+    grade_days: list[GradeDayName] = []
     office: OfficeFacts | None = None
     taught: list[LessonTaught] | None = None
     students: list[StudentDay] | None = None
@@ -180,8 +187,10 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     """The day that it is at the school."""
     time_zone: str
     holiday: str | None
-    """What the calendar calls it; there are no lessons then."""
+    """What the calendar calls it; there are no lessons then, but of grades that have a day of their own."""
     special_day: str | None
+    grade_days: list[GradeDayName]
+    """The grades that have another day than the school's."""
     office: OfficeDay | None = None
     """For a school admin."""
     lessons: list[OwnLesson] | None = None
