@@ -1,6 +1,7 @@
 """Days that single grades have instead of the school's: which classes follow them, and what then happens to lessons."""
 
 from datetime import date, datetime, time, timedelta
+from itertools import combinations_with_replacement
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,6 +11,8 @@ import pytest
 
 from services.academic.day_plans.actions import look_at_next_school
 from services.academic.tests.factories import PERIODS, TIME_ZONE, TODAY, School, Taught
+from services.academic.timetable import rules
+from services.academic.timetable.actions import school_of
 from shared.bus import Outcome
 from shared.contracts.academic import AttendanceDayChanged, ClassChanged, LessonsPlanned
 from shared.contracts.envelope import Envelope
@@ -344,6 +347,30 @@ async def test_a_plan_says_which_of_its_lessons_do_not_meet(school: School, stac
         pass
 
     assert last_plan(school, stack) == {"Nine": False, "Ten": True}
+
+
+@pytest.mark.parametrize("everybody", [(), (SNOW,)], ids=["a school day", "a holiday"])
+async def test_what_is_read_of_lessons_goes_by_the_rule_that_plans_them(
+    school: School, stack: Stack, database: Database, everybody: tuple[CalendarDay, ...]
+) -> None:
+    """The rule is written twice, once in SQL: here for classes of no grade, of each, and of every two."""
+    told = ("07", "08", "09", "11", "12")
+    classes = {"": (), **{",".join(each): each for each in combinations_with_replacement((*told, "99"), 2)}}
+    for title, grades in classes.items():
+        class_id = await school.a_class(f"Class {title}", (), grades=grades)
+        await school.made("/lessons", class_id=str(class_id), day=str(TOMORROW), period="1")
+
+    days = (off("08"), off("09", title="Zoo"), special("07"), special("11", p1=EXAM), special("12", p1=EXAM))
+    await school.tell_calendar(version=2, days=everybody, grade_days=days)
+    while await look_at_next_school(database):
+        pass
+
+    async with database.transaction(school_id=school.id) as tx:
+        known = await school_of(tx, school.id)
+    ruled = {title: rules.day_of(known, TOMORROW, sorted(set(grades))) for title, grades in classes.items()}
+    assert last_plan(school, stack) == {
+        f"Class {title}": day is not None and day.kind == "holiday" for title, day in ruled.items()
+    }
 
 
 def last_plan(school: School, stack: Stack) -> dict[str, bool | None]:
