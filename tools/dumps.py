@@ -137,7 +137,12 @@ def contracts() -> Files:
 
 
 def events() -> list[type[msgspec.Struct]]:
-    return [event for union in UNIONS.values() for event in get_args(union)]
+    return [event for union in UNIONS.values() for event in members(union)]
+
+
+def members(union: Any) -> tuple[type[msgspec.Struct], ...]:
+    """A union of one is that one itself."""
+    return get_args(union) or (union,)
 
 
 def sample_text(event: type[msgspec.Struct]) -> str:
@@ -187,7 +192,7 @@ def events_page() -> str:
     ]
     heard = {name: asyncio.run(event_types_of(name)) for name in SERVICE_NAMES}
     for service, union in UNIONS.items():
-        for event in get_args(union):
+        for event in members(union):
             type_ = event_type(event)
             listeners = ", ".join(name for name, types in heard.items() if type_ in types) or "—"
             meaning = (event.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
