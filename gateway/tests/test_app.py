@@ -115,7 +115,7 @@ async def test_slow_uploads_leave_connections_to_others(
 @asynccontextmanager
 async def process(stack: Stack, service_url: str, **env: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, str]]:
     port = free_port()
-    upstreams = {f"{n}_URL": service_url for n in ("AUTH", "SCHOOL", "ACADEMIC", "COMMUNICATION", "NOTIFICATION")}
+    upstreams = {f"{name.upper()}_URL": service_url for name in SERVICE_NAMES}
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

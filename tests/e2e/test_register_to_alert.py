@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.conftest import NORTH, OFFICES, SOUTH, House
 from tests.e2e.district import GUARDIAN, QUIET_GUARDIAN, SECOND_TEACHER, STUDENT, TEACHER
 from tools.front_end import Refused, Visitor, wait_for
+from tools.topology import SERVICE_NAMES
 
 ALERT_WITHIN_S = 5.0
 
@@ -253,7 +254,7 @@ def test_every_declared_operation_is_in_the_gateways_document(house: House) -> N
     document = httpx.get(house.stack.url() + "/openapi.json", trust_env=False).json()
     declared = {
         (path, method)
-        for name in ("auth", "school", "academic", "communication", "notification")
+        for name in SERVICE_NAMES
         for path, item in json.loads((Path("services") / name / "openapi.json").read_text())["paths"].items()
         for method in item
         if not path.startswith("/internal")
