@@ -76,7 +76,7 @@ def is_tableless(text: str) -> bool:
 
 @pytest.mark.parametrize("statement", [each for each in ALL if each.module.startswith("services.")], ids=repr)
 def test_names_its_school(statement: Statement) -> None:
-    assert not lacks_tenant(statement.text)
+    assert not lacks_tenant(statement.text), "let it name school_id, or begin with `-- unscoped: why`"
 
 
 @pytest.mark.parametrize(
