@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,36 @@ def rooms() -> set[str]:
 
 
 def contracted() -> set[str]:
-    contracts = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    return {room for each in contracts for room in each.get("containers", ())}
+    return {room for each in import_linter()["contracts"] for room in each.get("containers", ())}
+
+
+def import_linter() -> Any:
+    return tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]
 
 
 def test_the_layers_of_every_room_are_held() -> None:
     assert rooms() - contracted() == set(), "add them to the containers of the layers contract in pyproject.toml"
+
+
+def without_contract(config: Any, package: str) -> list[str]:
+    """Where in the configuration of import-linter a service or the gateway is missing."""
+    found = [] if package in config["root_packages"] else ["root_packages"]
+    lists = {
+        f"{key} of “{contract['name']}”": contract[key]
+        for contract in config["contracts"]
+        for key in ("modules", "forbidden_modules")
+        if "services.auth" in contract.get(key, ())
+    }
+    return found + [told for told, packages in lists.items() if package not in packages]
+
+
+@pytest.mark.parametrize("package", [*(f"services.{name}" for name in SERVICE_NAMES), "gateway"])
+def test_every_package_is_held_apart(package: str) -> None:
+    assert without_contract(import_linter(), package) == [], "add it there, in pyproject.toml"
+
+
+def test_control_a_forgotten_service_is_seen() -> None:
+    assert len(without_contract(import_linter(), "services.nobody")) == 3
 
 
 def unreachable(service: str, paths: Iterable[str]) -> list[str]:
