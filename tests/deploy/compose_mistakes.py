@@ -28,6 +28,7 @@ from tests.deploy.compose_file import Compose
 from tests.deploy.manifests import Complaints
 
 Change = Callable[[dict[str, Any]], object]
+Mistakes = dict[str, tuple[Change, Callable[[Compose], Complaints]]]
 
 
 def env_of(name: str, **variables: str | None) -> Change:
@@ -49,9 +50,13 @@ def fields_of(name: str, **fields: Any) -> Change:
     return change
 
 
-MISTAKES: dict[str, tuple[Change, Callable[[Compose], Complaints]]] = {
+def without(name: str) -> Change:
+    return lambda services: services.pop(name)
+
+
+MISTAKES: Mistakes = {
     "a misspelt field": (fields_of("auth", healtcheck={}), follows_the_specification),
-    "a service that nobody runs": (lambda services: services.pop("school-worker"), runs_every_app),
+    "a service that nobody runs": (without("school-worker"), runs_every_app),
     "an API that runs the worker": (fields_of("auth", command=["worker"]), runs_every_app),
     "a foreign image": (fields_of("auth", image="homeroom-school"), runs_every_app),
     "another port": (env_of("academic", PORT="3004"), answers_on_its_port),

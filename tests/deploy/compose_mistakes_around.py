@@ -1,6 +1,5 @@
 """Mistakes in what stands around the apps in docker-compose.yml, each with the check that must find it."""
 
-from collections.abc import Callable
 from typing import Any
 
 from tests.deploy.compose_edge import (
@@ -12,9 +11,8 @@ from tests.deploy.compose_edge import (
     stands_in_its_place,
     tells_browsers_where_it_is,
 )
-from tests.deploy.compose_file import GATEWAYS, Compose
-from tests.deploy.compose_mistakes import Change, env_of, fields_of
-from tests.deploy.manifests import Complaints
+from tests.deploy.compose_file import GATEWAYS
+from tests.deploy.compose_mistakes import Change, Mistakes, env_of, fields_of, without
 from tests.deploy.servers import (
     can_write_where_it_must,
     finds_its_files,
@@ -27,12 +25,6 @@ from tests.deploy.servers import (
     lets_its_users_in,
     scans_what_is_uploaded,
 )
-
-Mistake = tuple[Change, Callable[[Compose], Complaints]]
-
-
-def _without(name: str) -> Change:
-    return lambda services: services.pop(name)
 
 
 def _replaced(name: str, field: str, old: str, new: str) -> Change:
@@ -47,7 +39,7 @@ def _replaced(name: str, field: str, old: str, new: str) -> Change:
     return change
 
 
-def _databases_without(option: str) -> Change:
+def _databaseswithout(option: str) -> Change:
     def change(services: dict[str, Any]) -> None:
         for name in ("postgres", "postgres-replica"):
             _replaced(name, "command", option, "")(services)
@@ -64,9 +56,9 @@ def _memory(name: str, memory: str) -> Change:
     return lambda services: services[name].update(deploy={"resources": {"limits": {"cpus": "1.0", "memory": memory}}})
 
 
-MISTAKES: dict[str, Mistake] = {
+MISTAKES: Mistakes = {
     **{
-        f"no {name}": (_without(name), has_every_part)
+        f"no {name}": (without(name), has_every_part)
         for name in (
             "nginx",
             "redis",
@@ -161,8 +153,8 @@ MISTAKES: dict[str, Mistake] = {
     "a replica that is not let in": (env_of("postgres", REPLICATION_PASSWORD=None), follows_its_primary),
     "a primary that does not start": (env_of("postgres", POSTGRES_PASSWORD=None), follows_its_primary),
     "a replica that refuses to start": (fields_of("postgres-replica", command=[]), follows_its_primary),
-    "values in the log": (_databases_without("log_parameter_max_length"), has_databases_as_we_expect),
-    "no slow statements in the log": (_databases_without("log_min_duration"), has_databases_as_we_expect),
+    "values in the log": (_databaseswithout("log_parameter_max_length"), has_databases_as_we_expect),
+    "no slow statements in the log": (_databaseswithout("log_min_duration"), has_databases_as_we_expect),
     "few connections": (
         _replaced("postgres", "command", "max_connections=80", "max_connections=50"),
         has_databases_as_we_expect,

@@ -34,14 +34,15 @@ from tests.deploy.kustomize import Resource
 from tests.deploy.manifests import Complaints
 
 Change = Callable[[Cluster], object]
+Mistakes = dict[str, tuple[Change, Callable[[Cluster], Complaints]]]
 
 
 def _container(cluster: Cluster, name: str) -> Resource:
     return pod_of(cluster, name)["spec"]["containers"][0]
 
 
-def _without(cluster: Cluster, kind: str, name: str) -> None:
-    cluster.resources.remove(cluster.of(kind)[name])
+def without(kind: str, name: str) -> Change:
+    return lambda cluster: cluster.resources.remove(cluster.of(kind)[name])
 
 
 def _drop(name: str, variable: str) -> Change:
@@ -85,13 +86,13 @@ def _reads(name: str, address: str) -> Change:
     return change
 
 
-MISTAKES: dict[str, tuple[Change, Callable[[Cluster], Complaints]]] = {
+MISTAKES: Mistakes = {
     "a misspelt field": (lambda c: _container(c, "auth").update(redinessProbe={}), is_valid_to_the_letter),
     "a string for a number": (
         lambda c: c.of("Deployment")["auth-worker"]["spec"].update(replicas="1"),
         is_valid_to_the_letter,
     ),
-    "no worker": (lambda c: _without(c, "Deployment", "school-worker"), runs_every_app),
+    "no worker": (without("Deployment", "school-worker"), runs_every_app),
     "a foreign image": (lambda c: _container(c, "auth").update(image="homeroom-school:1"), runs_every_app),
     "an API that migrates": (lambda c: _container(c, "auth").update(args=["migrate"]), runs_every_app),
     "another port": (_give("academic", "PORT", "3004"), answers_on_its_port),
@@ -145,7 +146,7 @@ MISTAKES: dict[str, tuple[Change, Callable[[Cluster], Complaints]]] = {
         lambda c: c.of("ConfigMap")["common"]["data"].update(DRAIN_S="1"),
         stops_in_order,
     ),
-    "no budget of disruption": (lambda c: _without(c, "PodDisruptionBudget", "gateway"), survives_a_node),
+    "no budget of disruption": (without("PodDisruptionBudget", "gateway"), survives_a_node),
     "two gateways": (
         lambda c: c.of("HorizontalPodAutoscaler")["gateway"]["spec"].update(minReplicas=2),
         survives_a_node,

@@ -1,8 +1,7 @@
 """Mistakes in what only one overlay has: the servers of a try-out, the way into production."""
 
-from collections.abc import Callable
-
 from tests.deploy.cluster import NAME, Cluster
+from tests.deploy.kubernetes_mistakes import Change, Mistakes, without
 from tests.deploy.kubernetes_network import (
     leads_names_to_their_pods,
     lets_the_outside_in,
@@ -17,7 +16,6 @@ from tests.deploy.kubernetes_pods import (
 )
 from tests.deploy.kubernetes_scale import survives_a_node
 from tests.deploy.kustomize import Resource
-from tests.deploy.manifests import Complaints
 from tests.deploy.servers import (
     can_write_where_it_must,
     finds_its_files,
@@ -30,9 +28,6 @@ from tests.deploy.servers import (
     lets_its_users_in,
     scans_what_is_uploaded,
 )
-
-Change = Callable[[Cluster], object]
-Mistakes = dict[str, tuple[Change, Callable[[Cluster], Complaints]]]
 
 
 def _pod(cluster: Cluster, server: str) -> Resource:
@@ -220,6 +215,7 @@ def _backend(cluster: Cluster) -> Resource:
 
 
 PRODUCTION: Mistakes = {
+from tests.deploy.kubernetes_mistakes import Change, Mistakes, without
     "files that nobody scans": (lambda c: c.config("files").update(SCANNER_URL=""), scans_what_is_uploaded),
     "no way to the scanner": (
         lambda c: c.resources.remove(c.of("NetworkPolicy")["needs-virus-scanner"]),

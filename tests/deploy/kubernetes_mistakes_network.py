@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tests.deploy.cluster import NAME, Cluster
+from tests.deploy.kubernetes_mistakes import Mistakes, without
 from tests.deploy.kubernetes_network import (
     leads_names_to_their_pods,
     opens_the_known_edges_only,
@@ -10,19 +11,14 @@ from tests.deploy.kubernetes_network import (
     reaches_outside_for_its_needs_only,
 )
 from tests.deploy.kustomize import Resource
-from tests.deploy.manifests import Complaints
-
-
-def _without(cluster: Cluster, policy: str) -> None:
-    cluster.resources.remove(cluster.of("NetworkPolicy")[policy])
 
 
 def _rule(name: str) -> Callable[[Cluster], Resource]:
     return lambda cluster: cluster.of("NetworkPolicy")[name]["spec"]
 
 
-MISTAKES: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], Complaints]]] = {
-    "nothing denied": (lambda c: _without(c, "nothing-by-default"), opens_the_known_edges_only),
+MISTAKES: Mistakes = {
+    "nothing denied": (without("NetworkPolicy", "nothing-by-default"), opens_the_known_edges_only),
     "a missing edge of a caller": (lambda c: _rule("calls-of-academic")(c)["egress"].pop(), opens_the_known_edges_only),
     "a missing edge of a callee": (
         lambda c: _rule("callers-of-school")(c)["ingress"][0]["from"].pop(),
@@ -53,7 +49,7 @@ MISTAKES: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], Compl
         ),
         reaches_outside_for_its_needs_only,
     ),
-    "no names": (lambda c: _without(c, "names"), opens_the_known_edges_only),
+    "no names": (without("NetworkPolicy", "names"), opens_the_known_edges_only),
     "names at another port": (
         lambda c: [each.update(port=54) for each in _rule("names")(c)["egress"][0]["ports"]],
         opens_the_known_edges_only,
