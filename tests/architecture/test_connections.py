@@ -38,7 +38,7 @@ async def test_the_house_stays_within_its_budget(env: dict[str, str], to_replica
     found = [connections(service, env) for service in SERVICE_NAMES]
 
     assert sum(replica for _, replica in found) == to_replica
-    assert sum(primary + replica for primary, replica in found) < BUDGET
+    assert sum(primary + replica for primary, replica in found) < BUDGET, "lower the pools in shared/settings.py"
 
 
 async def test_a_worker_has_no_connection_to_the_replica() -> None:

@@ -23,7 +23,7 @@ from tests.chaos.harness import TRANSPORTS, quiet
 from tests.deploy.conftest import Alone, alone_on
 from tests.deploy.edge import GatewayProcess, readiness
 from tests.deploy.house import Address, House, Instance, running_house
-from tests.deploy.roll_out_load import Load
+from tests.deploy.roll_out_load import READS, Load
 from tools.topology import SERVICE_NAMES
 
 ROUNDS: Final = int(os.environ.get("RESTART_ROUNDS", "1"))
@@ -114,6 +114,10 @@ async def lost(house: House, load: Load, *, after_s: float = LOST_AFTER_S) -> di
 
     await quiet(is_complete, lambda: kept(house, load), quiet_s=after_s)
     return {name: heard ^ load.students for name, heard in kept(house, load).items() if heard != load.students}
+
+
+def test_the_load_asks_every_service() -> None:
+    assert READS.keys() == set(SERVICE_NAMES), "say in READS of tests/deploy/roll_out_load.py what to ask"
 
 
 @pytest.mark.chaos
