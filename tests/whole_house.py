@@ -309,6 +309,9 @@ class FilledSchool:
             await self.ask("school", "PUT", f"/calendar-days/{day}", json=holiday)
             trips = [{**holiday, "grades": [f"{grade} {self.mark}"]} for grade in (11, 12)]
             await self.ask("school", "PUT", f"/grade-days/{day}", json={"grade_days": trips})
+        late = {"period": "1", "starts_at": "10:00:00", "ends_at": "10:45:00"}
+        special = {"kind": "special", "title": f"Late {self.mark}", "periods": [late]}
+        await self.ask("school", "PUT", f"/calendar-days/{self.today + timedelta(days=5)}", json=special)
         for each in (await self.ask("school", "GET", "/academic-sessions"))["items"]:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[
                 "academic_session_id"

@@ -265,6 +265,13 @@ FROM pg_class c WHERE c.relnamespace = %s::regnamespace AND c.relkind IN ('r', '
 """
 
 
+def tables_of_schools(house: House) -> set[str]:
+    """Those whose rows each name the school that they are of."""
+    with psycopg.connect(house.stack.admin_url) as connection:
+        found = {name: connection.execute(TABLES, (name,)).fetchall() for name in SERVICE_NAMES}
+    return {f"{name}.{table}" for name, tables in found.items() for table, has_school in tables if has_school}
+
+
 def changes(before: Mapping[str, list[str]], after: Mapping[str, list[str]], *, shared: frozenset[str]) -> set[str]:
     """The tables that are not as they were. To the `shared` ones anybody may add what tells of the school."""
     return {
