@@ -41,7 +41,7 @@ def test_control_a_mistake_is_found(compose: Compose, mistake: str) -> None:
     compose.raw = copy_of(compose.raw)
     change(compose.services)
 
-    assert list(check(compose))
+    assert list(check(compose)), f"{check.__name__} does not find it"
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:

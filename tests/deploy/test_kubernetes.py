@@ -54,7 +54,7 @@ def test_control_a_mistake_is_found(cluster: Cluster, mistake: str) -> None:
     change, check = MISTAKES[mistake]
     change(cluster)
 
-    assert list(check(cluster))
+    assert list(check(cluster)), f"{check.__name__} does not find it"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_control_a_mistake_in_one_overlay_is_found(overlay: str, mistake: str, s
     change, check = {"local": LOCAL, "production": PRODUCTION}[overlay][mistake]
     change(cluster)
 
-    assert list(check(cluster))
+    assert list(check(cluster)), f"{check.__name__} does not find it"
 
 
 BUILDERS = ["ours", *(["kubectl"] if shutil.which("kubectl") else [])]
