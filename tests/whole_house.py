@@ -303,14 +303,15 @@ class FilledSchool:
         await self.ask("school", "PATCH", "/school", json={"version": 1, **self._brand()})
         for name in (f"Room {self.mark}", f"Hall {self.mark}"):
             self.ids["room_id"] = (await self.ask("school", "POST", "/rooms", json={"name": name}))["room_id"]
+        late = {"period": "1", "starts_at": "10:00:00", "ends_at": "10:45:00"}
+        special = {"kind": "special", "title": f"Late {self.mark}", "periods": [late]}
         for days in (3, 4):
             day = str(self.today + timedelta(days=days))
             holiday = {"kind": "holiday", "title": f"Day {self.mark}"}
             await self.ask("school", "PUT", f"/calendar-days/{day}", json=holiday)
             trips = [{**holiday, "grades": [f"{grade} {self.mark}"]} for grade in (11, 12)]
-            await self.ask("school", "PUT", f"/grade-days/{day}", json={"grade_days": trips})
-        late = {"period": "1", "starts_at": "10:00:00", "ends_at": "10:45:00"}
-        special = {"kind": "special", "title": f"Late {self.mark}", "periods": [late]}
+            exam = {**special, "grades": [f"13 {self.mark}"]}
+            await self.ask("school", "PUT", f"/grade-days/{day}", json={"grade_days": [*trips, exam]})
         await self.ask("school", "PUT", f"/calendar-days/{self.today + timedelta(days=5)}", json=special)
         for each in (await self.ask("school", "GET", "/academic-sessions"))["items"]:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[

@@ -1,7 +1,7 @@
 """Mistakes in what only one overlay has: the servers of a try-out, the way into production."""
 
 from tests.deploy.cluster import NAME, Cluster
-from tests.deploy.kubernetes_mistakes import Change, Mistakes, without
+from tests.deploy.kubernetes_mistakes import Change, Mistakes
 from tests.deploy.kubernetes_network import (
     leads_names_to_their_pods,
     lets_the_outside_in,
@@ -215,7 +215,6 @@ def _backend(cluster: Cluster) -> Resource:
 
 
 PRODUCTION: Mistakes = {
-from tests.deploy.kubernetes_mistakes import Change, Mistakes, without
     "files that nobody scans": (lambda c: c.config("files").update(SCANNER_URL=""), scans_what_is_uploaded),
     "no way to the scanner": (
         lambda c: c.resources.remove(c.of("NetworkPolicy")["needs-virus-scanner"]),
