@@ -27,6 +27,8 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "bell-schedules",
         "calendar-days",
         "grade-days",
+        "rotation",
+        "rotation-days",
         "rooms",
         "today",
     ),

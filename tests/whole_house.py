@@ -301,6 +301,8 @@ class FilledSchool:
         ]
         await self.ask("school", "PUT", "/bell-schedules", json={"periods": bells})
         await self.ask("school", "PATCH", "/school", json={"version": 1, **self._brand()})
+        rotation = {"kind": "weeks", "starts_on": str(self.today), "turns": self._turns()}
+        await self.ask("school", "PUT", "/rotation", json=rotation)
         for name in (f"Room {self.mark}", f"Hall {self.mark}"):
             self.ids["room_id"] = (await self.ask("school", "POST", "/rooms", json={"name": name}))["room_id"]
         late = {"period": "1", "starts_at": "10:00:00", "ends_at": "10:45:00"}
@@ -317,6 +319,9 @@ class FilledSchool:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[
                 "academic_session_id"
             ]
+
+    def _turns(self) -> list[dict[str, Any]]:
+        return [{"name": f"{turn} {self.mark}", "periods": []} for turn in "AB"]
 
     def _brand(self) -> dict[str, str]:
         return {"brand_colour": "#1a4f8b", "logo_url": f"https://cdn.test/{self.mark}.svg"}
@@ -590,6 +595,7 @@ class FilledSchool:
             "call_back_announcement": {"version": 2},
             "save_calendar_day": {"periods": None, "opens_at": None, "closes_at": None},
             "save_grade_days": {"periods": None, "opens_at": None, "closes_at": None},
+            "save_rotation": {"weekdays": [1, 2, 3, 4, 5], "turns": self._turns()},
             "add_announcement": until,
             "edit_announcement": until,
         }

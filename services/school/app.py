@@ -6,6 +6,7 @@ from services.school.calendar import routes as calendar
 from services.school.directory import routes as directory
 from services.school.rooms import routes as rooms
 from services.school.roster import routes as roster
+from services.school.rotations import routes as rotations
 from services.school.schools import routes as schools
 from services.school.settings import Settings
 from services.school.today import routes as today
@@ -23,7 +24,15 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Edge:
     return build_app(
         "school",
         settings,
-        routers=[directory.router, schools.router, calendar.router, rooms.router, roster.router, today.router],
+        routers=[
+            directory.router,
+            schools.router,
+            calendar.router,
+            rotations.router,
+            rooms.router,
+            roster.router,
+            today.router,
+        ],
         permissions=PERMISSIONS,
         verifier=verifier,
         caches=KINDS,

@@ -6,11 +6,15 @@ from shared.cache import Cached
 
 SCHOOL: Final = Cached(cache="school", tables=frozenset({"school"}))
 SESSIONS: Final = Cached(cache="school", tables=frozenset({"academic_session"}))
+TURNS: Final = frozenset({"rotation", "academic_session", "calendar_day"})
+"""Whose turn it is follows from terms and holidays."""
+ROTATION: Final = Cached(cache="school", tables=frozenset({"rotation"}))
+ROTATION_DAYS: Final = Cached(cache="school", tables=TURNS)
 BELLS: Final = Cached(cache="school", tables=frozenset({"bell_period"}))
-DAYS: Final = Cached(cache="school", tables=frozenset({"calendar_day", "calendar_day_period", "bell_period"}))
+DAYS: Final = Cached(cache="school", tables=TURNS | {"calendar_day_period", "bell_period"})
 """The bells of a day with a late start follow from those of its weekday."""
 GRADE_DAYS: Final = Cached(
-    cache="school", tables=frozenset({"grade_day", "grade_day_grade", "grade_day_period", "bell_period"})
+    cache="school", tables=TURNS | {"grade_day", "grade_day_grade", "grade_day_period", "bell_period"}
 )
 ROOMS: Final = Cached(cache="school", tables=frozenset({"room"}))
 
@@ -20,6 +24,8 @@ TODAY: Final = Cached(
         {
             "school",
             "calendar_day",
+            "rotation",
+            "academic_session",
             "grade_day",
             "grade_day_grade",
             "today_student",
@@ -38,4 +44,4 @@ TODAY: Final = Cached(
     is_personal=True,
 )
 
-KINDS: Final = (SCHOOL, SESSIONS, BELLS, DAYS, GRADE_DAYS, ROOMS, TODAY)
+KINDS: Final = (SCHOOL, SESSIONS, BELLS, ROTATION, ROTATION_DAYS, DAYS, GRADE_DAYS, ROOMS, TODAY)

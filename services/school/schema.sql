@@ -132,6 +132,20 @@ CREATE TABLE school.room (
 
 ALTER TABLE ONLY school.room FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE school.rotation (
+    school_id uuid NOT NULL,
+    kind text NOT NULL,
+    starts_on date NOT NULL,
+    weekdays smallint[] NOT NULL,
+    skips_days_off boolean NOT NULL,
+    turns jsonb NOT NULL,
+    CONSTRAINT rotation_kind_check CHECK ((kind = ANY (ARRAY['weeks'::text, 'days'::text]))),
+    CONSTRAINT rotation_turns_check CHECK ((jsonb_typeof(turns) = 'array'::text)),
+    CONSTRAINT rotation_weekdays_check CHECK (((cardinality(weekdays) >= 1) AND (cardinality(weekdays) <= 7)))
+);
+
+ALTER TABLE ONLY school.rotation FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE school.schema_migration (
     name text NOT NULL,
     checksum text NOT NULL,
@@ -391,6 +405,9 @@ ALTER TABLE ONLY school.room
 ALTER TABLE ONLY school.room
     ADD CONSTRAINT room_pkey PRIMARY KEY (school_id, room_id);
 
+ALTER TABLE ONLY school.rotation
+    ADD CONSTRAINT rotation_pkey PRIMARY KEY (school_id);
+
 ALTER TABLE ONLY school.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (name);
 
@@ -494,6 +511,9 @@ ALTER TABLE ONLY school.grade_day
 ALTER TABLE ONLY school.room
     ADD CONSTRAINT room_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
 
+ALTER TABLE ONLY school.rotation
+    ADD CONSTRAINT rotation_school_id_fkey FOREIGN KEY (school_id) REFERENCES school.school(school_id);
+
 ALTER TABLE ONLY school.school_directory
     ADD CONSTRAINT school_directory_district_id_fkey FOREIGN KEY (district_id) REFERENCES school.district(district_id);
 
@@ -526,6 +546,8 @@ CREATE POLICY over ON school.idempotency FOR DELETE USING ((expires_at < now()))
 
 ALTER TABLE school.room ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE school.rotation ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE school.school ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON school.academic_session USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -545,6 +567,8 @@ CREATE POLICY tenant ON school.grade_day_period USING ((school_id = ( SELECT (NU
 CREATE POLICY tenant ON school.idempotency USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.room USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY tenant ON school.rotation USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY tenant ON school.school USING ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif"))) WITH CHECK ((school_id = ( SELECT (NULLIF(current_setting('app.school_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -627,6 +651,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE school.outbox TO school_app;
 GRANT UPDATE(published_at) ON TABLE school.outbox TO school_app;
 
 GRANT SELECT,INSERT ON TABLE school.room TO school_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.rotation TO school_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE school.school TO school_app;
 

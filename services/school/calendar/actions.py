@@ -13,6 +13,7 @@ from services.school.calendar.schemas import (
     NewSession,
     SpecialDay,
 )
+from services.school.rotations import queries as rotations
 from services.school.schools import queries as schools
 from services.school.schools.actions import lock_school
 from shared.contracts.school import AcademicSession, CalendarChanged
@@ -48,6 +49,7 @@ async def replace_bell_schedule(database: Database, school_id: UUID, new: NewBel
     periods = rules.bell_periods(new.periods)
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
+        rules.require_no_clash(periods, await rotations.rotation(tx, school_id=school_id))
         if periods != await queries.bell_periods(tx, school_id=school_id):
             await queries.forget_bell_periods(tx, school_id=school_id)
             await queries.add_bell_periods(tx, school_id=school_id, periods=periods)
@@ -59,14 +61,14 @@ async def save_calendar_day(database: Database, school_id: UUID, day: date, new:
     """Raises NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull."""
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
-        week = await queries.bell_periods(tx, school_id=school_id)
-        saved = rules.special_day(day, new, week)
+        bells = await queries.usual_bells(tx, school_id=school_id)
+        saved = rules.special_day(day, new, bells)
         known = {each.day: each for each in await queries.kept_days(tx, school_id=school_id)}
         rules.require_space(len(known.keys() - {day}), rules.MAX_CALENDAR_DAYS)
         if known.get(day) != saved:
             await queries.save_calendar_day(tx, school_id=school_id, day=saved)
             await tell_of_calendar(tx, school_id)
-    return rules.as_held(saved, week)
+    return rules.as_held(saved, bells)
 
 
 async def forget_calendar_day(database: Database, school_id: UUID, day: date) -> None:
@@ -82,8 +84,8 @@ async def save_grade_days(database: Database, school_id: UUID, day: date, new: N
     """Raises NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull."""
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
-        week = await queries.bell_periods(tx, school_id=school_id)
-        saved = rules.grade_days(day, new.grade_days, week)
+        bells = await queries.usual_bells(tx, school_id=school_id)
+        saved = rules.grade_days(day, new.grade_days, bells)
         known = await queries.kept_grade_days(tx, school_id=school_id)
         before = [each for each in known if each.day == day]
         rules.require_space(len(known) - len(before), rules.MAX_GRADE_DAYS, more=len(saved))
@@ -91,7 +93,7 @@ async def save_grade_days(database: Database, school_id: UUID, day: date, new: N
             await queries.forget_grade_days(tx, school_id=school_id, day=day)
             await queries.add_grade_days(tx, school_id=school_id, day=day, grade_days=saved)
             await tell_of_calendar(tx, school_id)
-    return GradeDays(day=day, grade_days=[rules.as_held(each, week) for each in saved])
+    return GradeDays(day=day, grade_days=[rules.as_held(each, bells) for each in saved])
 
 
 async def forget_grade_days(database: Database, school_id: UUID, day: date) -> None:

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.school.calendar.rules import as_held
+from services.school.calendar.rules import as_held, days_told
 from services.school.calendar.schemas import GradeDay, GradeDays, SessionKey, SpecialDay
+from services.school.rotations import queries as rotations
+from services.school.rotations.rules import Bells
 from shared.contracts import school as contracts
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, CalendarDay, DayPeriod
 from shared.database import Reader, Tx
@@ -79,6 +81,11 @@ LIMIT 1000
 
 async def bell_periods(reader: Reader, *, school_id: UUID) -> list[BellPeriod]:
     return await reader.all(BellPeriod, BELL_PERIODS, school_id=school_id)
+
+
+async def usual_bells(reader: Reader, *, school_id: UUID) -> Bells:
+    """What rings when nothing else is said of a day."""
+    return await rotations.bells(reader, await bell_periods(reader, school_id=school_id), school_id=school_id)
 
 
 FORGET_BELL_PERIODS = """
@@ -155,8 +162,8 @@ async def calendar_days(
 ) -> list[SpecialDay]:
     """The days as they are held."""
     days = await kept_days(reader, school_id=school_id, first=first, last=last, after=after, limit=limit)
-    week = await bell_periods(reader, school_id=school_id)
-    return [as_held(each, week) for each in days]
+    bells = await usual_bells(reader, school_id=school_id)
+    return [as_held(each, bells) for each in days]
 
 
 SAVE_CALENDAR_DAY = """
@@ -295,9 +302,9 @@ async def grade_days(
 ) -> list[GradeDays]:
     """The days as they are held, for so many dates."""
     days = await kept_grade_days(reader, school_id=school_id, first=first, last=last, after=after, limit=limit)
-    week = await bell_periods(reader, school_id=school_id)
+    bells = await usual_bells(reader, school_id=school_id)
     return [
-        GradeDays(day=day, grade_days=[as_held(each, week) for each in of_date])
+        GradeDays(day=day, grade_days=[as_held(each, bells) for each in of_date])
         for day, of_date in groupby(days, key=lambda each: each.day)
     ]
 
@@ -345,15 +352,16 @@ async def forget_grade_days(tx: Tx, *, school_id: UUID, day: date) -> bool:
 
 async def calendar(reader: Reader, *, school_id: UUID) -> CalendarChanged:
     """The whole of it, as it is told."""
-    week = await bell_periods(reader, school_id=school_id)
-    of_grades = [as_held(each, week) for each in await kept_grade_days(reader, school_id=school_id)]
-    held = [as_held(each, week) for each in await kept_days(reader, school_id=school_id)]
+    bells = await usual_bells(reader, school_id=school_id)
+    of_grades = [as_held(each, bells) for each in await kept_grade_days(reader, school_id=school_id)]
+    held = [as_held(each, bells) for each in await kept_days(reader, school_id=school_id)]
     return CalendarChanged(
         school_id=school_id,
         academic_sessions=await all_sessions(reader, school_id=school_id),
-        bell_periods=week,
+        bell_periods=list(bells.week),
         calendar_days=[
-            CalendarDay(day=each.day, kind=each.kind, title=each.title, periods=each.periods) for each in held
+            CalendarDay(day=each.day, kind=each.kind, title=each.title, periods=each.periods)
+            for each in days_told(held, bells)
         ],
         grade_days=[
             contracts.GradeDay(day=each.day, grades=each.grades, kind=each.kind, title=each.title, periods=each.periods)

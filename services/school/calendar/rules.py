@@ -16,6 +16,9 @@ from services.school.calendar.schemas import (
     NewSession,
     SpecialDay,
 )
+from services.school.rotations import rules as turns
+from services.school.rotations.rules import Bells
+from services.school.rotations.schemas import Rotation
 from shared.contracts.school import AcademicSession, BellPeriod, DayPeriod
 from shared.problems import Conflict, FieldError, Invalid
 
@@ -114,6 +117,14 @@ def bell_periods(asked: Sequence[NewBellPeriod]) -> list[BellPeriod]:
     return sorted(periods, key=lambda each: (each.weekday, each.starts_at))
 
 
+def require_no_clash(periods: Sequence[BellPeriod], rotation: Rotation | None) -> None:
+    """Raises InvalidBellSchedule for a schedule that leaves no room for what takes turns."""
+    clashes = turns.clashes(rotation, periods) if rotation else []
+    if clashes:
+        errors = [FieldError("/periods", f"{each.pointer} of the rotation: {each.detail}") for each in clashes]
+        raise InvalidBellSchedule(errors=errors)
+
+
 def _ending_early(asked: Sequence[NewBellPeriod]) -> list[FieldError]:
     return [
         FieldError(f"/periods/{index}/ends_at", "Must be later than it starts.")
@@ -146,7 +157,7 @@ def _overlapping(asked: Sequence[NewBellPeriod]) -> list[FieldError]:
     return errors
 
 
-def special_day(day: date, asked: NewCalendarDay, week: Sequence[BellPeriod]) -> SpecialDay:
+def special_day(day: date, asked: NewCalendarDay, bells: Bells) -> SpecialDay:
     """The day as it is to be kept; its `periods` are those told, not those cut.
 
     Raises InvalidCalendarDay for what contradicts itself or leaves nothing to be held, InvalidBellSchedule.
@@ -162,7 +173,7 @@ def special_day(day: date, asked: NewCalendarDay, week: Sequence[BellPeriod]) ->
         closes_at=asked.closes_at,
         periods=periods,
     )
-    if bells_of(saved, week) == []:
+    if bells_of(saved, bells) == []:
         detail = f"No period of that {day:%A} would be held. Make it a holiday, or name its periods."
         raise InvalidCalendarDay(errors=[FieldError("/closes_at" if asked.opens_at is None else "/opens_at", detail)])
     return saved
@@ -188,7 +199,7 @@ def day_periods(day: date, asked: NewCalendarDay) -> list[DayPeriod]:
     return [_of_the_day(each) for each in bell_periods(on_its_weekday)]
 
 
-def grade_days(day: date, asked: Sequence[NewGradeDay], week: Sequence[BellPeriod]) -> list[GradeDay]:
+def grade_days(day: date, asked: Sequence[NewGradeDay], bells: Bells) -> list[GradeDay]:
     """The grade days of a date as they are to be kept, by their first grades.
 
     Raises InvalidCalendarDay for a grade that is in two of them too, InvalidBellSchedule.
@@ -198,7 +209,7 @@ def grade_days(day: date, asked: Sequence[NewGradeDay], week: Sequence[BellPerio
     saved: list[GradeDay] = []
     for index, each in enumerate(asked):
         with _placed(f"/grade_days/{index}"):
-            of_everybody = special_day(day, each, week)
+            of_everybody = special_day(day, each, bells)
         saved.append(GradeDay(**structs.asdict(of_everybody), grades=sorted(each.grades)))
     return sorted(saved, key=lambda each: each.grades)
 
@@ -224,16 +235,27 @@ def _placed(place: str) -> Generator[None]:
         raise type(problem)(errors=errors) from None
 
 
-def bells_of(day: SpecialDay, week: Sequence[BellPeriod]) -> list[DayPeriod] | None:
-    """The bells as they ring on that day; None when they are those of its weekday."""
-    if day.periods is not None or (day.opens_at is None and day.closes_at is None):
+def bells_of(day: SpecialDay, bells: Bells) -> list[DayPeriod] | None:
+    """The bells as they ring on that day; None when they are those of its weekday in every week."""
+    if day.periods is not None or day.kind == "holiday":
         return day.periods
-    usual = [_of_the_day(each) for each in week if each.weekday == day.day.isoweekday()]
-    return cut(usual, opens_at=day.opens_at or time.min, closes_at=day.closes_at or time.max)
+    if day.opens_at is None and day.closes_at is None:
+        return bells.on(day.day) if day.day in bells.turns else None
+    return cut(bells.on(day.day), opens_at=day.opens_at or time.min, closes_at=day.closes_at or time.max)
 
 
-def as_held(day: Day, week: Sequence[BellPeriod]) -> Day:
-    return structs.replace(day, periods=bells_of(day, week))
+def as_held(day: Day, bells: Bells) -> Day:
+    return structs.replace(day, periods=bells_of(day, bells))
+
+
+def days_told(held: Sequence[SpecialDay], bells: Bells) -> list[SpecialDay]:
+    """To who need not know of turns, a day of a turn is a special day with its bells (ADR 0709); by date."""
+    days = {day: _day_of_turn(day, turn.name, bells) for day, turn in bells.turns.items()}
+    return sorted([*held, *(days[day] for day in days.keys() - {each.day for each in held})], key=lambda each: each.day)
+
+
+def _day_of_turn(day: date, name: str, bells: Bells) -> SpecialDay:
+    return SpecialDay(day=day, kind="special", title=name, periods=bells.on(day))
 
 
 def cut(periods: Sequence[DayPeriod], *, opens_at: time, closes_at: time) -> list[DayPeriod]:

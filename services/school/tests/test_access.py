@@ -13,6 +13,11 @@ from shared.testing.stack import Stack
 
 DAY = {"kind": "holiday", "title": "Columbus Day"}
 SESSION = {"title": "Y", "kind": "school_year", "starts_on": "2030-01-01", "ends_on": "2030-12-31"}
+ROTATION = {
+    "kind": "weeks",
+    "starts_on": "2026-09-07",
+    "turns": [{"name": "A", "periods": []}, {"name": "B", "periods": []}],
+}
 
 FOR_ADMINS = [
     ("PATCH", "/school", {"version": 1}),
@@ -22,9 +27,13 @@ FOR_ADMINS = [
     ("DELETE", "/calendar-days/2026-10-12", None),
     ("PUT", "/grade-days/2026-10-12", {"grade_days": [{**DAY, "grades": ["12"]}]}),
     ("DELETE", "/grade-days/2026-10-12", None),
+    ("PUT", "/rotation", ROTATION),
+    ("DELETE", "/rotation", None),
     ("POST", "/rooms", {"name": "101"}),
 ]
-FOR_EVERYBODY = ["/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rooms"]
+FOR_EVERYBODY = [
+    *("/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rotation-days", "/rooms")
+]
 FOR_THE_PLATFORM = ["/districts", "/schools"]
 
 

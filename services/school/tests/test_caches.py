@@ -23,7 +23,14 @@ from shared.testing.queries import readings, statements
 from shared.testing.tokens import Tokens
 from shared.web import build_app
 
-PATHS = ("/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rooms")
+PATHS = (
+    *("/school", "/academic-sessions", "/bell-schedules", "/calendar-days", "/grade-days", "/rotation-days", "/rooms"),
+)
+ROTATION = {
+    "kind": "weeks",
+    "starts_on": "2026-09-07",
+    "turns": [{"name": "A", "periods": []}, {"name": "B", "periods": []}],
+}
 WRITES = {
     "/school": ("PATCH", "/school", {"version": 1, "grace_period_minutes": 99}),
     "/academic-sessions": (
@@ -38,6 +45,7 @@ WRITES = {
         "/grade-days/2026-11-26",
         {"grade_days": [{"grades": ["12"], "kind": "holiday", "title": "Trip"}]},
     ),
+    "/rotation-days": ("PUT", "/rotation", ROTATION),
     "/rooms": ("POST", "/rooms", {"name": "Gym"}),
 }
 
@@ -92,8 +100,9 @@ async def test_a_roster_that_renames_a_school_is_seen_at_once(house: House) -> N
     assert (before, after) == (["Lincoln", "Jackson"], ["Lincoln II", "Jackson II"])
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, "/rotation"])
 async def test_a_kind_names_every_table_that_it_is_read_from(school: School, path: str) -> None:
+    await school.send("PUT", "/rotation", ROTATION)
     with readings() as found:
         await school.send("GET", path)
 
@@ -107,6 +116,7 @@ async def test_a_kind_names_every_table_that_it_is_read_from(school: School, pat
 @pytest.fixture
 async def full_day(day: SchoolDay, taught: Taught) -> SchoolDay:
     """Something of everything, so that no part of a day is left out for want of it."""
+    await day.school.send("PUT", "/rotation", ROTATION)
     meets = lesson(taught.class_id, taught.tess)
     await day.hear(
         plan(day.today, meets, lesson(taught.class_id, taught.tess, begins_in=60)),

@@ -46,6 +46,7 @@ async def test_a_school_of_which_nothing_was_told_has_a_day_of_zeros(day: School
         "time_zone": TIME_ZONE,
         "holiday": None,
         "special_day": None,
+        "turn": None,
         "grade_days": [],
         "office": NOTHING,
         "lessons": None,

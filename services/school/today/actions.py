@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.school.rotations import queries as rotations
 from services.school.schools import queries as schools
 from services.school.today import queries, rules
 from services.school.today.queries import LessonRow, ReportRow, StudentRow
@@ -35,7 +36,10 @@ async def facts_of(reader: Reader, caller: Caller, *, now: datetime) -> Facts:
     day = clock.school_day(now, school.time_zone)
     name = await queries.day_name(reader, school_id=caller.school, day=day)
     grade_days = await queries.grade_day_names(reader, school_id=caller.school, day=day)
-    facts = Facts(day=day, time_zone=school.time_zone, name=name, grade_days=grade_days)
+    turn = (await rotations.turns(reader, school_id=caller.school)).get(day)
+    facts = Facts(
+        day=day, time_zone=school.time_zone, name=name, turn=turn.name if turn else None, grade_days=grade_days
+    )
     is_holiday = rules.is_holiday(name)
     match caller.role:
         case Role.SCHOOL_ADMIN:

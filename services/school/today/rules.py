@@ -42,6 +42,7 @@ def today_of(facts: Facts, *, unread_messages: int | None, now: datetime) -> Tod
         time_zone=facts.time_zone,
         holiday=title if is_holiday(facts.name) else None,
         special_day=None if is_holiday(facts.name) else title,
+        turn=facts.turn,
         grade_days=facts.grade_days,
         office=office_day(facts.office, now=now) if facts.office else None,
         lessons=lessons,

@@ -174,6 +174,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     time_zone: str
     name: DayName | None
+    turn: str | None = None
     grade_days: list[GradeDayName] = []
     office: OfficeFacts | None = None
     taught: list[LessonTaught] | None = None
@@ -189,6 +190,8 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     holiday: str | None
     """What the calendar calls it; there are no lessons then, but of grades that have a day of their own."""
     special_day: str | None
+    turn: str | None
+    """Whose turn it is where weeks or days take turns."""
     grade_days: list[GradeDayName]
     """The grades that have another day than the school's."""
     office: OfficeDay | None = None
