@@ -1,5 +1,6 @@
-"""The mail server's password: from the Secret, by the overlay, to a server that asks for it."""
+"""The mail server's password: from the Secret, by the overlay, over TLS to a server that asks for it."""
 
+import ssl
 from collections.abc import Generator, Mapping
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,6 +13,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from services.notification.deliveries.smtp import Smtp
 from services.notification.settings import Settings
 from shared.settings import load
+from tests.deploy.authority import Authority
 from tests.deploy.cluster import DEPLOYMENTS, OVERLAYS, Cluster, pod_of
 from tests.deploy.kustomize import build
 from tests.deploy.manifests import ROOT, make_secrets
@@ -40,14 +42,14 @@ class Asking:
 
 
 @pytest.fixture
-def asking() -> Generator[tuple[Asking, int]]:
+def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[tuple[Asking, int]]:
+    authority = Authority(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.served)
     handler, port = Asking(), free_port()
     controller = Controller(
-        handler,
-        hostname="127.0.0.1",
-        port=port,
-        authenticator=handler.authenticate,
-        auth_require_tls=False,
+        handler, hostname="127.0.0.1", port=port, authenticator=handler.authenticate, tls_context=context
     )
     controller.start()
     yield handler, port
@@ -79,14 +81,14 @@ async def test_a_password_of_the_secret_reaches_the_server(secrets: dict[str, st
     found = urls("production", secrets | ENCODED)
 
     assert found == ["smtps://homeroom%40school.example:p%40ss%2F1%3A%20100%25@smtp.homeroom.example:465"] * 2
-    here = found[0].replace("smtps://", "smtp://").replace("smtp.homeroom.example:465", f"127.0.0.1:{port}")
+    here = found[0].replace("smtps://", "smtp://").replace("smtp.homeroom.example:465", f"localhost:{port}")
     assert await sent(here) == "accepted"
     assert server.told == [(USER, PASSWORD)]
 
 
 async def test_control_another_password_is_refused(secrets: dict[str, str], asking: tuple[Asking, int]) -> None:
     server, port = asking
-    url = urls("local", secrets | ENCODED | {"SMTP_PASSWORD": "another"})[0].replace("mail:1025", f"127.0.0.1:{port}")
+    url = urls("local", secrets | ENCODED | {"SMTP_PASSWORD": "another"})[0].replace("mail:1025", f"localhost:{port}")
 
     assert await sent(url) == "refused_for_now"
     assert server.told == [(USER, b"another")]
