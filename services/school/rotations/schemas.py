@@ -1,15 +1,14 @@
 """Weeks or days that take turns, as they are asked for, kept and shown."""
 
-from datetime import date, time
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
 
-from shared.text import LINE, TRIMMED
+from services.school.calendar.schemas import LocalTime, PeriodName
+from shared.text import TRIMMED
 
 TurnName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=TRIMMED)]
-PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
-LocalTime = Annotated[time, msgspec.Meta(tz=False)]
 Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 
 
