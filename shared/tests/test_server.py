@@ -16,13 +16,22 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def answer_to_who_was_let_in_last(kind: type[uvicorn.Server]) -> bytes:
-    """Connected before the server closes, asking when it has begun to."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None)
-    server = kind(config)
+def configured() -> uvicorn.Config:
+    return uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None)
+
+
+async def started(server: uvicorn.Server) -> asyncio.Task[None]:
+    # As `shared.commands` does it: `serve` would take the signals of this process for itself.
     serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
     while not server.started:
         await asyncio.sleep(0.01)
+    return serving
+
+
+async def answer_to_who_was_let_in_last(kind: type[uvicorn.Server]) -> bytes:
+    """Connected before the server closes, asking when it has begun to."""
+    server = kind(configured())
+    serving = await started(server)
     port = server.servers[0].sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await asyncio.sleep(0.1)  # it is let in
@@ -56,10 +65,8 @@ async def test_control_uvicorn_alone_cuts_who_waits_at_the_door() -> None:
 
 async def answer_to_who_waits_at_the_door(kind: type[uvicorn.Server]) -> bytes:
     """Asking at the very moment in which it closes: the loop has had no turn to let them in."""
-    server = kind(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None))
-    serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
-    while not server.started:
-        await asyncio.sleep(0.01)
+    server = kind(configured())
+    serving = await started(server)
     port = server.servers[0].sockets[0].getsockname()[1]
     client = socket.socket()
     client.settimeout(10)
@@ -81,10 +88,8 @@ async def test_nobody_is_let_in_any_more_when_streams_are_ended() -> None:
     def on_close() -> None:
         refused.append(all(not each.is_serving() for each in server.servers))
 
-    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None), on_close=on_close)
-    serving = asyncio.create_task(server._serve())  # pyright: ignore[reportPrivateUsage]
-    while not server.started:
-        await asyncio.sleep(0.01)
+    server = Server(configured(), on_close=on_close)
+    serving = await started(server)
     server.should_exit = True
     await serving
 
