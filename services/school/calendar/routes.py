@@ -1,19 +1,18 @@
 """Sessions, bell schedule and calendar days over HTTP."""
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from services.school.caches import BELLS, DAYS, GRADE_DAYS, SESSIONS
 from services.school.calendar import actions, queries
 from services.school.calendar.rules import CalendarFull, InvalidBellSchedule, InvalidCalendarDay, InvalidSession
 from services.school.calendar.schemas import (
     BellSchedule,
-    DayKey,
     GradeDays,
     NewBellSchedule,
     NewCalendarDay,
@@ -22,15 +21,13 @@ from services.school.calendar.schemas import (
     SessionKey,
     SpecialDay,
 )
+from services.school.dates import FirstDay, LastDay, wanted_dates
 from shared.contracts.school import AcademicSession
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
 from shared.problems import NotFound
 from shared.web.conditional import Answers
-
-FirstDay = Annotated[date | None, QueryParameter(name="from", description="The first day, included.")]
-LastDay = Annotated[date | None, QueryParameter(name="to", description="The last day, included.")]
 
 READ: Final = {"permission": "school.read"}
 MANAGE: Final = {"permission": "school.manage"}
@@ -120,23 +117,20 @@ async def list_calendar_days(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[SpecialDay]]:
-    after = decode_cursor(cursor, DayKey) or DayKey(date.min)
+    dates = wanted_dates(first, last, limit, cursor)
 
     async def read() -> Page[SpecialDay]:
         found = await queries.calendar_days(
             database.reader(school_id=caller.school),
             school_id=caller.school,
-            first=first,
-            last=last,
-            after=after.day,
+            first=dates.first,
+            last=dates.last,
+            after=dates.after,
             limit=limit + 1,
         )
-        filters = {"from": first, "to": last}
-        return page(
-            found, limit=limit, path="/api/v1/calendar-days", filters=filters, key=lambda each: DayKey(each.day)
-        )
+        return dates.page(found, path="/api/v1/calendar-days")
 
-    return await answers.of(caller.school, (first, last, after, limit), read)
+    return await answers.of(caller.school, dates, read)
 
 
 @put(
@@ -182,21 +176,20 @@ async def list_grade_days(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[GradeDays]]:
-    after = decode_cursor(cursor, DayKey) or DayKey(date.min)
+    dates = wanted_dates(first, last, limit, cursor)
 
     async def read() -> Page[GradeDays]:
         found = await queries.grade_days(
             database.reader(school_id=caller.school),
             school_id=caller.school,
-            first=first,
-            last=last,
-            after=after.day,
+            first=dates.first,
+            last=dates.last,
+            after=dates.after,
             limit=limit + 1,
         )
-        filters = {"from": first, "to": last}
-        return page(found, limit=limit, path="/api/v1/grade-days", filters=filters, key=lambda each: DayKey(each.day))
+        return dates.page(found, path="/api/v1/grade-days")
 
-    return await answers.of(caller.school, (first, last, after, limit), read)
+    return await answers.of(caller.school, dates, read)
 
 
 @put(

@@ -109,9 +109,3 @@ class SessionKey(msgspec.Struct, frozen=True):
 
     starts_on: date
     academic_session_id: UUID
-
-
-class DayKey(msgspec.Struct, frozen=True):
-    """Where a page of calendar days ends."""
-
-    day: date

@@ -1,25 +1,21 @@
 """Rotations over HTTP."""
 
-from datetime import date
-from typing import Annotated, Final
+from typing import Final
 
 from litestar import Response, Router, delete, get, put
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import JSONBody
 
 from services.school.caches import ROTATION, ROTATION_DAYS
-from services.school.calendar.schemas import DayKey
+from services.school.dates import FirstDay, LastDay, wanted_dates
 from services.school.rotations import actions, queries
 from services.school.rotations.rules import InvalidRotation
 from services.school.rotations.schemas import Rotation, RotationDay
 from shared.database import Database
 from shared.identity import Caller
-from shared.pages import Cursor, Limit, Page, decode_cursor, page
+from shared.pages import Cursor, Limit, Page
 from shared.problems import NotFound
 from shared.web.conditional import Answers
-
-FirstDay = Annotated[date | None, QueryParameter(name="from", description="The first day, included.")]
-LastDay = Annotated[date | None, QueryParameter(name="to", description="The last day, included.")]
 
 READ: Final = {"permission": "school.read"}
 MANAGE: Final = {"permission": "school.manage"}
@@ -81,24 +77,18 @@ async def list_rotation_days(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[RotationDay]]:
-    after = decode_cursor(cursor, DayKey) or DayKey(date.min)
+    dates = wanted_dates(first, last, limit, cursor)
 
     async def read() -> Page[RotationDay]:
         turns = await queries.turns(database.reader(school_id=caller.school), school_id=caller.school)
         days = [
             RotationDay(day=day, turn=turn.name)
             for day, turn in turns.items()
-            if day > after.day and (first is None or day >= first) and (last is None or day <= last)
+            if day > dates.after and (first is None or day >= first) and (last is None or day <= last)
         ]
-        return page(
-            days[: limit + 1],
-            limit=limit,
-            path="/api/v1/rotation-days",
-            filters={"from": first, "to": last},
-            key=lambda each: DayKey(each.day),
-        )
+        return dates.page(days[: limit + 1], path="/api/v1/rotation-days")
 
-    return await answers.of(caller.school, (first, last, after, limit), read)
+    return await answers.of(caller.school, dates, read)
 
 
 router = Router("/api/v1", route_handlers=[show_rotation, save_rotation, forget_rotation, list_rotation_days])
