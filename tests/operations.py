@@ -95,7 +95,10 @@ def _operation(
 
 
 def honest(operation: Operation, schema: Any, ids: Mapping[str, Any], name: str = "") -> Any:
-    """A value that the schema allows, with ids out of `ids` by the name of the field. Raises CannotBeMade."""
+    """A value that the schema allows, with ids out of `ids` by the name of the field, and its `day` for every date.
+
+    Raises CannotBeMade.
+    """
     schema = resolved(operation, schema)
     if "enum" in schema or "const" in schema:
         return schema.get("const", next(iter(schema.get("enum", ())), None))
@@ -122,12 +125,11 @@ def honest(operation: Operation, schema: Any, ids: Mapping[str, Any], name: str 
 
 
 def _text(schema: Any, ids: Mapping[str, Any], name: str) -> str:
-    today = clock.now().date()
     match schema.get("format"):
         case "uuid":
             return _known(ids, name)
         case "date":
-            return str(today)
+            return ids["day"]
         case "date-time":
             return clock.now().isoformat()
         case "time-local":

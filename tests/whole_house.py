@@ -586,7 +586,6 @@ class FilledSchool:
             "save_attendance_code": {"code": "QA1", "kind": "excused"},
             "change_school": {"register_escalation_minutes": 30, "locale": "de-DE", **self._brand()},
             "withdraw_absence_report": {"absence_report_id": self.ids["own_report_id"]},
-            "add_lesson": {"day": str(self.today)},
             "save_roster": self._upsert(),
             "show_snapshot": {"kind": "students"},
             "show_announcement_snapshot": {"kind": "announcements"},
@@ -600,7 +599,7 @@ class FilledSchool:
             "edit_announcement": until,
         }
         told = {f"{operation}.{name}": value for operation, each in own.items() for name, value in each.items()}
-        return {**self.ids, **told}
+        return {**self.ids, "day": str(self.today), **told}
 
     def _upsert(self) -> dict[str, Any]:
         upsert: dict[str, Any] = msgspec.to_builtins(roster("A school", "Another"))
