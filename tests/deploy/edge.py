@@ -73,11 +73,13 @@ class Nginx(Server):
 
 
 class GatewayProcess(Server):
-    """A gateway as `python -m gateway` runs it."""
+    """A gateway as `python -m gateway` runs it, or another `module` that is one."""
 
     stop_grace_s = 20.0
 
-    def __init__(self, directory: Path, stack: Stack, upstreams: dict[str, str], **env: str) -> None:
+    def __init__(
+        self, directory: Path, stack: Stack, upstreams: dict[str, str], *, module: str = "gateway", **env: str
+    ) -> None:
         self.port = free_port()
         variables = {
             **stack.service_env("gateway"),
@@ -90,9 +92,7 @@ class GatewayProcess(Server):
             "USER_REQUESTS": "1000000",
             **env,
         }
-        self.process = python(
-            f"gateway {self.port}", "gateway", log=directory / f"gateway-{self.port}.log", env=variables
-        )
+        self.process = python(f"gateway {self.port}", module, log=directory / f"gateway-{self.port}.log", env=variables)
 
     def is_ready(self) -> bool:
         return readiness(self.port) == 200
