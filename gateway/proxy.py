@@ -69,10 +69,7 @@ class Exchange:
         self._body_bytes = self._settings.import_body_bytes if is_import else self._settings.body_bytes
         self._deadline_s = self._settings.import_deadline_s if is_import else self._settings.deadline_s
         self._ends_at = asyncio.get_running_loop().time() + self._deadline_s
-        has_body = (
-            first(self._headers, b"transfer-encoding") or (first(self._headers, b"content-length") or b"0") != b"0"
-        )
-        self._body = ClientBody(receive, limit_bytes=self._body_bytes, is_read=not has_body)
+        self._body = ClientBody(receive, limit_bytes=self._body_bytes, is_read=not has_body(self._headers))
 
     async def run(self) -> None:
         try:

@@ -133,7 +133,8 @@ async def process(stack: Stack, service_url: str, **env: str) -> AsyncGenerator[
 
 
 async def is_live(client: httpx.AsyncClient) -> None:
-    for _ in range(200):
+    """It is given a minute, as a busy machine takes its time to start a process."""
+    for _ in range(1200):
         try:
             await client.get("/health/live")
         except httpx.TransportError:
