@@ -17,7 +17,9 @@ from shared.seal import Seal
 class Kit:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.passwords = Passwords(threads=settings.hash_threads, waiting=settings.hash_waiting)
+        self.passwords = Passwords(
+            threads=settings.hash_threads, waiting=settings.hash_waiting, wait_s=settings.hash_wait_s
+        )
         self.throttle = Throttle(settings)
         self.revocations = Revocations(settings)
         self.code_seal = Seal(settings.seal_key)

@@ -21,6 +21,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     With `hash_threads` well below a gateway's `upstream_connections`: each that waits holds one of them.
     """
+    hash_wait_s: float = 8.0
+    """How long one may wait for a thread, by what hashes took of late; further ones are told as well.
+
+    Well below a gateway's `deadline_s`: a busy machine may be slow, but it must not look as if it were broken.
+    """
     access_token_s: int = 600
     refresh_idle_days: int = 30
     invite_days: int = 14

@@ -20,7 +20,9 @@ from shared.problems import NotFound
 
 
 async def sign_in(database: Database, kit: Kit, given: SignIn, ip: str) -> SignedIn:
-    """Raises TooManyAttempts, WrongCredentials, NoMembership."""
+    """Raises TooManyAttempts, WrongCredentials, NoMembership, Unavailable."""
+    # Before anything is asked for them: who is told to come again must cost next to nothing.
+    kit.passwords.require_room()
     email = emails.normalised(given.email)
     account = await accounts.account_by_email(database.reader(), email)
     await check_password(kit, account, email=email, password=given.password, ip=ip)

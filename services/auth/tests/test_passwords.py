@@ -38,7 +38,7 @@ async def test_a_new_password_ends_every_session_but_the_new_one(house: House) -
 
 
 async def test_only_so_many_wait_for_a_hash() -> None:
-    passwords = Passwords(threads=1, waiting=2)
+    passwords = Passwords(threads=1, waiting=2, wait_s=60)
     try:
         asked = [passwords.matches(None, PASSWORD) for _ in range(5)]
         told = await asyncio.gather(*asked, return_exceptions=True)
@@ -49,6 +49,33 @@ async def test_only_so_many_wait_for_a_hash() -> None:
     assert told[:3] == [False] * 3
     assert [each.headers["Retry-After"] for each in told[3:] if isinstance(each, Unavailable)] == ["2", "2"]
     assert again is False
+
+
+async def test_nobody_waits_longer_for_a_hash_than_is_promised() -> None:
+    passwords = Passwords(threads=1, waiting=100, wait_s=0.01)
+    try:
+        for _ in range(30):
+            await passwords.matches(None, PASSWORD)
+        asked = [passwords.matches(None, PASSWORD) for _ in range(20)]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        again = await passwords.matches(None, PASSWORD)
+    finally:
+        passwords.close()
+
+    assert told[0] is False
+    assert [each.headers["Retry-After"] for each in told if isinstance(each, Unavailable)] == ["2"] * 19
+    assert again is False
+
+
+async def test_who_comes_again_is_told_when_there_will_be_room() -> None:
+    passwords = Passwords(threads=2, waiting=100, wait_s=1.5)
+    passwords._hash_s, passwords._asked = 0.2, 40
+
+    with pytest.raises(Unavailable) as refused:
+        passwords.require_room()
+
+    passwords.close()
+    assert refused.value.headers["Retry-After"] == "4"
 
 
 async def test_the_current_password_is_needed(house: House) -> None:

@@ -14,6 +14,7 @@ from services.auth.settings import Settings
 from services.auth.tests.house import PASSWORD, House, slug
 from services.auth.throttle import LocalCounters, Throttle, TooManyAttempts
 from shared.ids import new_id
+from shared.problems import Unavailable
 from shared.testing.faults import OwnRedis
 from shared.testing.stack import Stack
 
@@ -113,10 +114,16 @@ async def test_a_whole_school_may_sign_in_from_one_address(settings: Settings, h
     assert (await house.sign_in(ada["email"])).status_code == 429, "what was wrong stays counted"
 
 
-async def test_who_is_told_to_come_again_has_not_tried(monkeypatch: pytest.MonkeyPatch, house: House) -> None:
+@pytest.mark.parametrize("step", ["require_room", "matches"], ids=["at the door", "when the place was just taken"])
+async def test_who_is_told_to_come_again_has_not_tried(
+    monkeypatch: pytest.MonkeyPatch, house: House, step: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Unavailable("Too many at once.", headers={"Retry-After": "2"})
+
     ada = await house.login()
     with monkeypatch.context() as patch:
-        patch.setattr(Passwords, "_free", property(lambda _: 0), raising=False)
+        patch.setattr(Passwords, step, refuse)
         answers = [await house.sign_in(ada["email"]) for _ in range(8)]
 
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "2")}
