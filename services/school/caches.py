@@ -17,17 +17,13 @@ GRADE_DAYS: Final = Cached(
     cache="school", tables=TURNS | {"grade_day", "grade_day_grade", "grade_day_period", "bell_period"}
 )
 ROOMS: Final = Cached(cache="school", tables=frozenset({"room"}))
+SCHOOL_DAY: Final = Cached(cache="school", tables=TURNS | {"school", "grade_day", "grade_day_grade"})
 
 TODAY: Final = Cached(
     cache="dashboard",
-    tables=frozenset(
+    tables=SCHOOL_DAY.tables
+    | frozenset(
         {
-            "school",
-            "calendar_day",
-            "rotation",
-            "academic_session",
-            "grade_day",
-            "grade_day_grade",
             "today_student",
             "today_teacher",
             "today_class",
@@ -44,4 +40,4 @@ TODAY: Final = Cached(
     is_personal=True,
 )
 
-KINDS: Final = (SCHOOL, SESSIONS, BELLS, ROTATION, ROTATION_DAYS, DAYS, GRADE_DAYS, ROOMS, TODAY)
+KINDS: Final = (SCHOOL, SESSIONS, BELLS, ROTATION, ROTATION_DAYS, DAYS, GRADE_DAYS, ROOMS, SCHOOL_DAY, TODAY)

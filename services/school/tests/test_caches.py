@@ -161,10 +161,22 @@ async def test_a_day_names_every_table_that_it_is_read_from(full_day: SchoolDay,
         answer = await asked(full_day, taught, role)
 
     assert answer.status_code == 200, answer.text
-    ((kind, tables),) = found
-    assert kind == caches.TODAY
-    assert tables - kind.tables - NAMED_IN_A_STATEMENT == frozenset()
-    assert {"school", "calendar_day", "grade_day_grade", "today_lesson"} <= tables
+    assert [kind for kind, _ in found] == [caches.SCHOOL_DAY, caches.TODAY]
+    assert [tables - kind.tables - NAMED_IN_A_STATEMENT for kind, tables in found] == [frozenset()] * 2
+    shared, whole = [tables for _, tables in found]
+    assert {"school", "rotation", "academic_session", "calendar_day", "grade_day_grade"} <= shared
+    assert shared | {"today_lesson"} <= whole
+
+
+async def test_what_a_day_is_to_everybody_is_read_once(full_day: SchoolDay, taught: Taught) -> None:
+    await asked(full_day, taught, Role.GUARDIAN)
+
+    with statements() as seen:
+        other = await asked(full_day, taught, Role.STUDENT)
+
+    assert other.status_code == 200
+    assert seen
+    assert not [sql for sql in seen if "today_" not in sql]
 
 
 async def test_another_school_never_gets_it(house: House, school: School) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.school.caches import SCHOOL_DAY
 from services.school.rotations import queries as rotations
 from services.school.schools import queries as schools
 from services.school.today import queries, rules
@@ -15,12 +16,14 @@ from services.school.today.queries import LessonRow, ReportRow, StudentRow
 from services.school.today.schemas import (
     Facts,
     OfficeFacts,
+    SchoolDay,
     StudentDay,
     StudentLesson,
     StudentReport,
     Unreached,
 )
 from shared import clock
+from shared.cache import Cache
 from shared.database import Reader
 from shared.identity import Caller, Role
 from shared.problems import NotFound
@@ -28,19 +31,32 @@ from shared.problems import NotFound
 MESSAGED: Final = frozenset({Role.SCHOOL_ADMIN, Role.TEACHER})
 
 
-async def facts_of(reader: Reader, caller: Caller, *, now: datetime) -> Facts:
+async def school_day(cache: Cache, reader: Reader, school_id: UUID, *, now: datetime) -> SchoolDay:
+    """The day that it is at the school. Raises NotFound for a school that is not here."""
+
+    async def read() -> SchoolDay:
+        school = await schools.school(reader, school_id=school_id)
+        if school is None:
+            raise NotFound
+        day = clock.school_day(now, school.time_zone)
+        turn = (await rotations.turns(reader, school_id=school_id)).get(day)
+        return SchoolDay(
+            day=day,
+            time_zone=school.time_zone,
+            name=await queries.day_name(reader, school_id=school_id, day=day),
+            turn=turn.name if turn else None,
+            grade_days=await queries.grade_day_names(reader, school_id=school_id, day=day),
+        )
+
+    asked = ("school_day", rules.quarter_of(now))
+    return await cache.value(SCHOOL_DAY, of=school_id, key=asked, type_=SchoolDay, read=read)
+
+
+async def facts_of(cache: Cache, reader: Reader, caller: Caller, *, now: datetime) -> Facts:
     """The school's day as the caller may see it. Raises NotFound for a token of a school that is not here."""
-    school = await schools.school(reader, school_id=caller.school)
-    if school is None:
-        raise NotFound
-    day = clock.school_day(now, school.time_zone)
-    name = await queries.day_name(reader, school_id=caller.school, day=day)
-    grade_days = await queries.grade_day_names(reader, school_id=caller.school, day=day)
-    turn = (await rotations.turns(reader, school_id=caller.school)).get(day)
-    facts = Facts(
-        day=day, time_zone=school.time_zone, name=name, turn=turn.name if turn else None, grade_days=grade_days
-    )
-    is_holiday = rules.is_holiday(name)
+    today = await school_day(cache, reader, caller.school, now=now)
+    facts = Facts(**msgspec.structs.asdict(today))
+    day, is_holiday = today.day, rules.is_holiday(today.name)
     match caller.role:
         case Role.SCHOOL_ADMIN:
             office = await office_facts(reader, caller.school, day, is_holiday=is_holiday)
@@ -51,7 +67,7 @@ async def facts_of(reader: Reader, caller: Caller, *, now: datetime) -> Facts:
             )
             return msgspec.structs.replace(facts, taught=taught)
         case _:
-            students = await student_days(reader, caller, day, ZoneInfo(school.time_zone), is_holiday=is_holiday)
+            students = await student_days(reader, caller, day, ZoneInfo(today.time_zone), is_holiday=is_holiday)
             return msgspec.structs.replace(facts, students=students)
 
 

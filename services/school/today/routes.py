@@ -30,7 +30,7 @@ async def show_today(
         caller.school,
         (caller.role, whose, rules.quarter_of(now)),
         Facts,
-        lambda: actions.facts_of(reader, caller, now=now),
+        lambda: actions.facts_of(answers.cache, reader, caller, now=now),
     )
     unread = await actions.unread_messages(reader, caller, now=now)
     return answers.conditional(msgspec.json.encode(rules.today_of(facts, unread_messages=unread, now=now)))

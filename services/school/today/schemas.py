@@ -168,14 +168,19 @@ class OfficeFacts(msgspec.Struct, frozen=True, kw_only=True):
     pending: OpenReports
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a day, for one caller: it stays true until something is told, whatever the clock says."""
+class SchoolDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day is at a school, for everybody there."""
 
     day: date
     time_zone: str
     name: DayName | None
-    turn: str | None = None
-    grade_days: list[GradeDayName] = []
+    turn: str | None
+    grade_days: list[GradeDayName]
+
+
+class Facts(SchoolDay, frozen=True, kw_only=True):
+    """What is known of a day, for one caller: it stays true until something is told, whatever the clock says."""
+
     office: OfficeFacts | None = None
     taught: list[LessonTaught] | None = None
     students: list[StudentDay] | None = None
