@@ -30,7 +30,7 @@ from shared import clock
 from shared.contracts.academic import AttendanceDayChanged, RegisterSaved
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller
-from shared.outbox import publish
+from shared.outbox import Event, publish, publish_all
 
 
 async def add_default_codes(tx: Tx, school_id: UUID) -> None:
@@ -131,19 +131,23 @@ async def derive_days(
     lessons = await lessons_of(tx, school_id, student_ids, day)
     derived = {student_id: rules.day_of(lessons[student_id]) for student_id in student_ids}
     changed = await queries.save_days(tx, school_id=school_id, day=day, days=list(derived.items()))
-    for each in changed:
-        outcome = derived[each.student_id]
-        event = AttendanceDayChanged(
-            student_id=each.student_id,
-            day=day,
-            status=outcome.status,
-            is_unexplained_absence=outcome.is_unexplained_absence,
-            lessons=list(outcome.missed_lessons),
-            changed_at=now,
-            changed_by=user_id,
+    events = [
+        Event(
+            data=AttendanceDayChanged(
+                student_id=each.student_id,
+                day=day,
+                status=derived[each.student_id].status,
+                is_unexplained_absence=derived[each.student_id].is_unexplained_absence,
+                lessons=list(derived[each.student_id].missed_lessons),
+                changed_at=now,
+                changed_by=user_id,
+            ),
+            subject=f"{each.student_id}/{day}",
+            version=each.version,
         )
-        subject = f"{each.student_id}/{day}"
-        await publish(tx, event, school_id=school_id, subject=subject, version=each.version)
+        for each in changed
+    ]
+    await publish_all(tx, events, school_id=school_id)
 
 
 async def derive_days_of_lesson(
