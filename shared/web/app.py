@@ -58,6 +58,7 @@ def build_app(
         route_handlers=[*routers, _house_routes(checks or {}), _document_route()],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
+            "cache": Provide(lambda: cache, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "caller": Provide(provide_caller),
             "answers": Provide(provide_answers, sync_to_thread=False),

@@ -9,6 +9,7 @@ from litestar import Router, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from services.academic import caches
 from services.academic.absences import actions, queries, rules
 from services.academic.absences.queries import ReportFilter
 from services.academic.absences.rules import ReportClosed, StaleReport, UnreportableDays
@@ -20,8 +21,8 @@ from services.academic.absences.schemas import (
     State,
     Withdrawal,
 )
-from services.academic.calendar import queries as calendar
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -56,6 +57,7 @@ async def report_absence(
 )
 async def list_absence_reports(
     database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
     in_state: InState = None,
     day: OnDay = None,
@@ -64,7 +66,7 @@ async def list_absence_reports(
     cursor: Cursor = None,
 ) -> Page[AbsenceReport]:
     reader = database.reader(school_id=caller.school)
-    today = await calendar.today(reader, school_id=caller.school)
+    today = await caches.today(cache, reader, school_id=caller.school)
     only = ReportFilter(guardian_id=rules.scope_of(caller), today=today, state=in_state, day=day, student_id=student_id)
     before = decode_cursor(cursor, ReportKey) or ReportKey(queries.LAST_ID)
     found = await queries.reports(reader, school_id=caller.school, only=only, before_id=before.id, limit=limit + 1)

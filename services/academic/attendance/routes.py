@@ -8,7 +8,7 @@ from litestar import Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from services.academic import access
+from services.academic import access, caches
 from services.academic.attendance import actions, queries
 from services.academic.attendance.rules import (
     AlertingPresence,
@@ -32,10 +32,10 @@ from services.academic.attendance.schemas import (
     RegisterRequest,
     StudentDay,
 )
-from services.academic.calendar import queries as calendar
 from services.academic.timetable import queries as timetable
 from services.academic.timetable.rules import require_own_lesson
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller
 from shared.problems import BadRequest, NotFound
@@ -112,10 +112,14 @@ async def show_register_history(
     opt={"permission": "attendance.read", "problems": (NotFound,)},
 )
 async def show_student_day(
-    student_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller], day: Day = None
+    student_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
+    caller: NamedDependency[Caller],
+    day: Day = None,
 ) -> StudentDay:
     reader = database.reader(school_id=caller.school)
-    zone = await calendar.time_zone_of(reader, school_id=caller.school)
+    zone = await caches.time_zone_of(cache, reader, school_id=caller.school)
     today = clock.school_day(clock.now(), zone)
     await access.require_student(reader, caller, student_id, today=today)
     return await actions.student_day(reader, caller.school, student_id, day or today, time_zone=zone)
@@ -130,12 +134,13 @@ async def show_student_day(
 async def list_attendance(
     student_id: FromPath[UUID],
     database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
     starts_on: From = None,
     ends_on: To = None,
 ) -> AttendanceDays:
     reader = database.reader(school_id=caller.school)
-    today = await calendar.today(reader, school_id=caller.school)
+    today = await caches.today(cache, reader, school_id=caller.school)
     await access.require_student(reader, caller, student_id, today=today)
     first, last = require_range(starts_on, ends_on, today=today)
     days = await queries.days_of_student(

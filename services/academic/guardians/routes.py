@@ -8,8 +8,7 @@ from litestar import Request, Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from services.academic import access
-from services.academic.calendar import queries as calendar
+from services.academic import access, caches
 from services.academic.guardians import actions, queries
 from services.academic.guardians.actions import GuardianExists
 from services.academic.guardians.rules import EndsBeforeStart, LinkExists, UnreadableCsv
@@ -25,6 +24,7 @@ from services.academic.guardians.schemas import (
     NewGuardianLink,
 )
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -101,10 +101,13 @@ async def change_guardian(
     opt={"permission": "guardian.read", "problems": (NotFound,)},
 )
 async def list_guardians_of_student(
-    student_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    student_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
+    caller: NamedDependency[Caller],
 ) -> list[GuardianOfStudent]:
     reader = database.reader(school_id=caller.school)
-    today = await calendar.today(reader, school_id=caller.school)
+    today = await caches.today(cache, reader, school_id=caller.school)
     await access.require_student(reader, caller, student_id, today=today)
     return await queries.guardians_of_student(reader, school_id=caller.school, student_id=student_id, day=today)
 

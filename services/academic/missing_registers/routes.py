@@ -8,12 +8,12 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.academic import access
-from services.academic.calendar import queries as calendar
+from services.academic import access, caches
 from services.academic.missing_registers import actions, rules
 from services.academic.missing_registers.queries import MissingFilter
 from services.academic.missing_registers.schemas import Lack, MissingKey, MissingRegister
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -37,6 +37,7 @@ START: Final = MissingKey(date.max, datetime(9999, 12, 31, tzinfo=UTC), UUID(int
 )
 async def list_missing_registers(
     database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
     day: OnDay = None,
     class_id: OfClass = None,
@@ -47,7 +48,7 @@ async def list_missing_registers(
 ) -> Page[MissingRegister]:
     reader = database.reader(school_id=caller.school)
     now = clock.now()
-    today = clock.school_day(now, await calendar.time_zone_of(reader, school_id=caller.school))
+    today = clock.school_day(now, await caches.time_zone_of(cache, reader, school_id=caller.school))
     first, last = rules.days_listed(day, today=today)
     only = MissingFilter(
         first=first,

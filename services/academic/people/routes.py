@@ -8,12 +8,12 @@ from litestar import Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from services.academic import access
-from services.academic.calendar import queries as calendar
+from services.academic import access, caches
 from services.academic.people import actions, queries, rules
 from services.academic.people.queries import StudentFilter
 from services.academic.people.schemas import NewStudent, NewTeacher, Student, StudentChange, Teacher
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller, Role
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -40,6 +40,7 @@ FIRST = NameKey("", "", UUID(int=0))
 )
 async def list_students(
     database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
     name: NameFilter = None,
     grade: GradeFilter = None,
@@ -49,7 +50,7 @@ async def list_students(
 ) -> Page[Student]:
     reader = database.reader(school_id=caller.school)
     only = StudentFilter(
-        day=await calendar.today(reader, school_id=caller.school),
+        day=await caches.today(cache, reader, school_id=caller.school),
         teacher_id=caller.person if caller.role == Role.TEACHER else None,
         guardian_id=caller.person if caller.role == Role.GUARDIAN else None,
         student_id=caller.person if caller.role == Role.STUDENT else None,
@@ -81,10 +82,13 @@ async def list_students(
     opt={"permission": "student.read", "problems": (NotFound,)},
 )
 async def show_student(
-    student_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    student_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
+    caller: NamedDependency[Caller],
 ) -> Student:
     reader = database.reader(school_id=caller.school)
-    today = await calendar.today(reader, school_id=caller.school)
+    today = await caches.today(cache, reader, school_id=caller.school)
     await access.require_student(reader, caller, student_id, today=today)
     student = await queries.student(reader, school_id=caller.school, student_id=student_id)
     if student is None:

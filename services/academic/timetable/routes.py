@@ -10,12 +10,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from services.academic import access, caches
-from services.academic.calendar import queries as calendar
 from services.academic.timetable import actions, queries, rules
 from services.academic.timetable.queries import ClashRow
 from services.academic.timetable.rules import NotASchoolDay, TimetableClash
 from services.academic.timetable.schemas import Lesson, LessonChange, LessonsOfDay, NewLesson
 from shared import clock
+from shared.cache import Cache
 from shared.database import Database
 from shared.identity import Caller
 from shared.pages import Cursor, Limit, Page, decode_cursor, page
@@ -69,10 +69,13 @@ async def list_lessons(
     opt={"permission": "register.take", "problems": (NotFound,)},
 )
 async def show_lesson(
-    lesson_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]
+    lesson_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    cache: NamedDependency[Cache],
+    caller: NamedDependency[Caller],
 ) -> Lesson:
     reader = database.reader(school_id=caller.school)
-    zone = await calendar.time_zone_of(reader, school_id=caller.school)
+    zone = await caches.time_zone_of(cache, reader, school_id=caller.school)
     return rules.require_own_lesson(caller, await actions.local_lesson(reader, caller.school, lesson_id, zone))
 
 
