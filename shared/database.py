@@ -21,7 +21,7 @@ from shared.marks import Marks, Position
 from shared.problems import Unavailable
 from shared.replica import Replica, current_asker
 from shared.settings import ServiceSettings
-from shared.statements import Connection, Cursor, Tenant, execute, set_tenant
+from shared.statements import Connection, Cursor, Tenant, execute, transaction_as
 from shared.transactions import Reader, TellChanges, Tx, switch_school
 from shared.unit import Unit, current_unit
 
@@ -134,8 +134,7 @@ class Database:
         try:
             async with self.connection() as connection:
                 tx = Tx(connection, school_id=tenant.school_id)
-                async with connection.transaction():
-                    await set_tenant(connection, tenant)
+                async with transaction_as(connection, tenant):
                     yield tx
                 if self._marks:
                     await self._mark(tx)
