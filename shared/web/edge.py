@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from shared import telemetry
 
@@ -17,6 +17,7 @@ ALWAYS = ((b"x-content-type-options", b"nosniff"),)
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE = (b"connection", b"close")
 STREAM = b"text/event-stream"
+SERVER_ERROR = 500
 
 
 class Edge:
@@ -55,6 +56,8 @@ class Edge:
                 seconds = perf_counter() - started
                 span.update_name(operation)
                 span.set_attribute("http.response.status_code", status)
+                if status >= SERVER_ERROR:
+                    span.set_status(StatusCode.ERROR)
                 telemetry.REQUEST_SECONDS.labels(self._service, operation, str(status)).observe(seconds)
                 log.info("request", operation=operation, status=status, ms=round(seconds * 1000, 1))
 
