@@ -772,7 +772,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.absence_report TO academic_app;
 
 GRANT SELECT,INSERT ON TABLE academic.absence_report_change TO academic_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.academic_session TO academic_app;
+GRANT SELECT,INSERT,DELETE ON TABLE academic.academic_session TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.attendance_code TO academic_app;
 
@@ -780,9 +780,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.attendance_day TO academic_app;
 
 GRANT SELECT,INSERT ON TABLE academic.attendance_mark TO academic_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.bell_period TO academic_app;
+GRANT SELECT,INSERT,DELETE ON TABLE academic.bell_period TO academic_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.calendar_day TO academic_app;
+GRANT SELECT,INSERT,DELETE ON TABLE academic.calendar_day TO academic_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE academic.class_term TO academic_app;
 
@@ -808,7 +808,7 @@ GRANT SELECT,INSERT,DELETE ON TABLE academic.inbox TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.lesson TO academic_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.lesson_teacher TO academic_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE academic.lesson_teacher TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.lesson_watch TO academic_app;
 

@@ -290,7 +290,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE auth.password_reset_request TO auth_a
 
 GRANT SELECT,INSERT,UPDATE ON TABLE auth.person TO auth_app;
 
-GRANT SELECT,INSERT,DELETE ON TABLE auth.refresh_token TO auth_app;
+GRANT SELECT,INSERT ON TABLE auth.refresh_token TO auth_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE auth.school TO auth_app;
 

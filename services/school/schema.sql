@@ -638,9 +638,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE school.district TO school_app;
 
 GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day TO school_app;
 
-GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day_grade TO school_app;
+GRANT SELECT,INSERT ON TABLE school.grade_day_grade TO school_app;
 
-GRANT SELECT,INSERT,DELETE ON TABLE school.grade_day_period TO school_app;
+GRANT SELECT,INSERT ON TABLE school.grade_day_period TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.idempotency TO school_app;
 
@@ -666,13 +666,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_attendance_day TO school
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_class TO school_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_class_member TO school_app;
+GRANT SELECT,INSERT,DELETE ON TABLE school.today_class_member TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_delivery TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_guardian_link TO school_app;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_lesson TO school_app;
+GRANT SELECT,INSERT,DELETE ON TABLE school.today_lesson TO school_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE school.today_message TO school_app;
 
