@@ -1,5 +1,7 @@
 """With 200 schools and 100,000 students no hot question reads what belongs to others (bar B31)."""
 
+import json
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,7 @@ from shared.identity import Role
 from tests.plans.crowded import OURS, PLAN_CACHE_MODES, TODAY, Crowded, plans_of
 from tests.plans.explained import explain_for, faults, recorded
 from tests.plans.fill import CLASS, GUARDIAN, LESSON, OTHER, STUDENT, an_id, school_id
+from tools.stack import ROOT
 from tools.topology import SERVICE_NAMES
 
 pytestmark = pytest.mark.timeout(600)
@@ -103,7 +106,70 @@ HOT = (
     asked("school", OFFICE, "/calendar-days?limit=50", "/calendar-days?limit=2"),
     asked("school", OFFICE, "/grade-days?limit=50", "/grade-days?limit=2"),
     asked("school", OFFICE, "/rooms?limit=50", "/rooms?limit=2"),
+    asked("school", OFFICE, "/academic-sessions?limit=50"),
+    asked("school", OFFICE, "/bell-schedules"),
+    asked("school", OFFICE, "/rotation-days?limit=50"),
+    asked("academic", OFFICE, "/courses?limit=50"),
+    asked("academic", OFFICE, "/timetable-clashes?limit=50"),
+    asked("academic", TEACHES, "/attendance-codes"),
+    asked("communication", OFFICE, f"/announcements/written/{ANNOUNCEMENT}"),
+    asked("communication", OFFICE, "/files/usage", walks="it counts the bytes of the whole school"),
+    asked("notification", OFFICE, "/notification-policy"),
 )
+BY_KEY, FEW, REBUILD = (
+    "one record by its key",
+    "asked by the few who run the platform",
+    "asked when a read model is made",
+)
+COLD = {
+    "list_signing_keys": "a handful of keys, and remembered by who asks",
+    "show_me": "read as signing in does, which tests/plans/test_unasked.py looks at",
+    "list_districts": FEW,
+    "list_schools": FEW,
+    "list_imports": FEW,
+    "show_import": BY_KEY,
+    "show_rotation": BY_KEY,
+    "show_absence_report": BY_KEY,
+    "show_absence_report_history": BY_KEY,
+    "show_guardian_link_history": BY_KEY,
+    "show_announcement_file": BY_KEY,
+    "show_file": BY_KEY,
+    "show_file_download": BY_KEY,
+    "show_file_upload": BY_KEY,
+    "stream_inbox": "begins with the list and the count of the inbox",
+    "snapshot_schools": REBUILD,
+    "show_snapshot": REBUILD,
+    "show_announcement_snapshot": REBUILD,
+    "show_delivery_snapshot": REBUILD,
+}
+"""Questions whose plans nobody looks at, and why not."""
+
+
+def questions(service: str) -> dict[str, re.Pattern[str]]:
+    """The paths of whatever is read there, by operation."""
+    document = json.loads((ROOT / "services" / service / "openapi.json").read_text())
+    return {
+        operations["get"]["operationId"]: re.compile(re.sub(r"\{[^}]+\}", "[0-9a-f-]{36}", path))
+        for path, operations in document["paths"].items()
+        if "get" in operations
+    }
+
+
+def is_hot(service: str, path: re.Pattern[str]) -> bool:
+    return any(path.fullmatch(f"/api/v1{each.path.partition('?')[0]}") for each in asked_of(service))
+
+
+@pytest.mark.parametrize("service", SERVICE_NAMES)
+def test_every_question_is_looked_at_or_said_to_be_cold(service: str) -> None:
+    cold = {operation for operation, path in questions(service).items() if not is_hot(service, path)}
+
+    assert cold - COLD.keys() == set(), "ask them in HOT, or say in COLD why nobody needs to look"
+
+
+def test_what_is_said_to_be_cold_is_not_looked_at() -> None:
+    cold = {each for name in SERVICE_NAMES for each, path in questions(name).items() if not is_hot(name, path)}
+
+    assert COLD.keys() - cold == set()
 
 
 def asked_of(service: str) -> list[Asked]:
