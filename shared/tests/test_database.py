@@ -29,6 +29,7 @@ CREATE POLICY tenant ON hygiene
     USING (school_id = (SELECT nullif(current_setting('app.school_id', true), '')::uuid));
 GRANT SELECT, INSERT, UPDATE, DELETE ON hygiene TO school_app;
 """
+ADD = "INSERT INTO hygiene VALUES (%(school_id)s, %(id)s)"
 SEEN = "SELECT school_id FROM hygiene ORDER BY id LIMIT 100"
 SETTING = "SELECT coalesce(current_setting('app.school_id', true), '')"
 
@@ -84,13 +85,47 @@ async def test_a_statement_without_tenant_sees_nothing(database: Database) -> No
 async def test_a_row_of_another_school_cannot_be_written(database: Database, schools: list[UUID]) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         async with database.transaction(school_id=schools[0]) as tx:
-            await tx.execute("INSERT INTO hygiene VALUES (%(school)s, %(id)s)", school=schools[1], id=new_id())
+            await tx.execute(ADD, school_id=schools[1], id=new_id())
+
+
+async def test_a_failure_that_was_passed_over_is_no_commit(database: Database, schools: list[UUID]) -> None:
+    school_id, kept = schools[0], new_id()
+
+    async def passed_over() -> None:
+        async with database.transaction(school_id=school_id) as tx:
+            await tx.execute(ADD, school_id=school_id, id=kept)
+            with suppress(psycopg.errors.UniqueViolation):
+                await tx.execute(ADD, school_id=school_id, id=kept)
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        await passed_over()
+
+    assert await seen_by(database, school_id) == [school_id]
+    async with database.transaction(school_id=school_id) as tx:
+        assert await tx.value(str, SETTING) == str(school_id), "its connection is as good as new"
+
+
+async def test_what_failed_within_a_savepoint_undoes_that_alone(database: Database, schools: list[UUID]) -> None:
+    school_id, kept = schools[1], new_id()
+
+    async with database.transaction(school_id=school_id) as tx:
+        await tx.execute(ADD, school_id=school_id, id=kept)
+        with suppress(psycopg.errors.UniqueViolation):
+            async with tx.savepoint():
+                await tx.execute(ADD, school_id=school_id, id=kept)
+    seen = await seen_by(database, school_id)
+    async with database.transaction(school_id=school_id) as tx:
+        await tx.execute(
+            "DELETE FROM hygiene WHERE school_id = %(school_id)s AND id = %(id)s", school_id=school_id, id=kept
+        )
+
+    assert seen == [school_id] * 2
 
 
 async def test_an_exception_rolls_the_transaction_back(database: Database, schools: list[UUID]) -> None:
     with suppress(LookupError):
         async with database.transaction(school_id=schools[0]) as tx:
-            await tx.execute("INSERT INTO hygiene VALUES (%(school)s, %(id)s)", school=schools[0], id=new_id())
+            await tx.execute(ADD, school_id=schools[0], id=new_id())
             raise LookupError
 
     assert len(await seen_by(database, schools[0])) == 1
