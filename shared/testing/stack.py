@@ -135,6 +135,8 @@ class Stack:
             "DATABASE_URL": self.database_url(service),
             "DATABASE_OWNER_URL": self.owner_url(service),
             "REDIS_URL": self.redis_url,
+            # Not tight: a busy machine must not look like a Redis that is away.
+            "CACHE_TIMEOUT_S": "2",
             "BUS_URL": self.bus_url,
             "JWKS_URL": f"{NOWHERE}/.well-known/jwks.json",
             **{f"{name.upper()}_URL": NOWHERE for name in SERVICE_NAMES},

@@ -4,22 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from services.academic import access
-from services.academic.settings import Settings
 from services.academic.tests.factories import TODAY, School, Taught
 from shared.contracts.school import CalendarDay, GradeDay
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.queries import readings, statements
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Not tight: a busy machine must not look like a Redis that is away."""
-    return msgspec.structs.replace(settings, cache_timeout_s=2.0)
 
 
 @pytest.fixture

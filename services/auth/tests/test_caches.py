@@ -1,19 +1,9 @@
 """Who a login is, is remembered; whether its session is over is not."""
 
-import msgspec
-import pytest
-
-from services.auth.settings import Settings
 from services.auth.tests.house import House, slug
 from shared.contracts.school import SchoolChanged
 from shared.ids import new_id
 from shared.testing.queries import readings, statements
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Not tight: a busy machine must not look like a Redis that is away."""
-    return msgspec.structs.replace(settings, cache_timeout_s=2.0)
 
 
 async def test_who_asks_again_costs_one_question_whether_the_session_lives(house: House) -> None:

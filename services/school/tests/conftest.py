@@ -17,8 +17,7 @@ from shared.worker import Worker
 
 @pytest.fixture
 def settings(stack: Stack) -> Settings:
-    """Not tight: a busy machine must not look like a Redis that is away."""
-    return stack.settings(Settings, "school", default_time_zone="America/New_York", cache_timeout_s=2.0)
+    return stack.settings(Settings, "school", default_time_zone="America/New_York")
 
 
 @pytest.fixture
