@@ -32,7 +32,7 @@ from shared.worker import Worker
 from tests.chaos.test_keyed_requests import Api, started
 from tests.replica.conftest import BOUND_S, Pair
 
-TO_SEE = 3
+TO_SEE = 2
 """Statements that `User.sees` needs."""
 
 
