@@ -2,7 +2,8 @@
 
 The bar says ten times at 200 requests a second. That takes eight minutes on two cores, so each run plays one round,
 and RESTART_ROUNDS=10 the bar. `PER_SECOND` is asked for; next to thirteen Python processes, some of them just
-starting, two busy cores gave 50 to 82, and `AT_LEAST_PER_SECOND` is demanded. What ten rounds gave: docs/deployment.md.
+starting, two busy cores gave 50 to 123, and `AT_LEAST_PER_SECOND` is demanded. docs/deployment.md tells what ten rounds
+gave.
 """
 
 import asyncio
