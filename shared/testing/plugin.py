@@ -6,12 +6,16 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 from xdist.scheduler import LoadGroupScheduling
 
 from shared.testing.stack import Addresses, Servers, Stack
 from shared.testing.tokens import Tokens
+
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("house")
 
 
 class Run:

@@ -67,7 +67,6 @@ class Explorer:
                 max_examples=examples,
                 derandomize=True,
                 database=None,
-                deadline=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )

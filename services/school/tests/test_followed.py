@@ -89,7 +89,7 @@ deliveries = st.permutations(range(KINDS * STATES)).flatmap(
 
 
 @given(order=deliveries)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_order_and_number_of_events_ends_in_the_last_state(
     house: House, worker: Worker, order: list[int]
 ) -> None:
