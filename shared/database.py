@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from shared import pools
 from shared.marks import Marks, Position
 from shared.problems import Unavailable
+from shared.redis_pipe import RedisPipe
 from shared.replica import Replica, current_asker
 from shared.settings import ServiceSettings
 from shared.statements import Connection, Cursor, Tenant, execute, transaction_as
@@ -52,7 +53,8 @@ class Database:
         self._replica: Replica | None = None
         connections = settings.database_pool_max
         if settings.database_read_url:
-            self._marks = Marks(settings.redis_url, self._url, self._position, stale_s=settings.database_read_stale_s)
+            pipe = RedisPipe(settings.redis_url, timeout_s=settings.redis_timeout_s)
+            self._marks = Marks(pipe, self._url, self._position, stale_s=settings.database_read_stale_s)
         if settings.database_read_url and serves:
             to_replica = max(1, min(settings.database_read_pool_max, connections - 1))
             connections = max(1, connections - to_replica)

@@ -44,10 +44,10 @@ Locate = Callable[[], Awaitable[Position]]
 class Marks:
     """`locate` tells the primary's position of now. A floor holds for `stale_s`, a mark for twice as long."""
 
-    def __init__(self, redis_url: str, database_url: str, locate: Locate, *, stale_s: float) -> None:
+    def __init__(self, redis: RedisPipe, database_url: str, locate: Locate, *, stale_s: float) -> None:
         parts = conninfo_to_dict(database_url)
         self._prefix = f"reads:{parts.get('user')}:{parts.get('dbname')}"
-        self._pipe = RedisPipe(redis_url)
+        self._pipe = redis
         self._locate = locate
         self._floor_ms = max(1, round(stale_s * 1000))
         self._is_taking_floor = False

@@ -34,7 +34,7 @@ class RedisDown(Exception):
 class RedisPipe:
     """Connects when first used. Commands of cancelled tasks keep their place, so that replies never shift."""
 
-    def __init__(self, url: str, *, timeout_s: float = 0.25) -> None:
+    def __init__(self, url: str, *, timeout_s: float) -> None:
         self._url = urlsplit(url)
         self._timeout_s = timeout_s
         self._wire: _Wire | None = None

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
 from uuid import UUID
@@ -53,16 +53,6 @@ def current_asker() -> Asker | None:
     """Whom the running task serves. One that was started meanwhile serves nobody: it may work for others, too."""
     asker, task = _served.get()
     return asker if asker is not None and task is asyncio.current_task() else None
-
-
-@contextlib.contextmanager
-def for_everybody() -> Generator[None]:
-    """What is read inside may be told to others, as what fills a cache is: it is read from the primary."""
-    token = _served.set((None, None))
-    try:
-        yield
-    finally:
-        _served.reset(token)
 
 
 class Replica:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What each of our processes needs, the gateway too."""
 
     redis_url: str
+    redis_timeout_s: float = 0.25
+    """Who waited so long for Redis does without, and so does everybody else until Redis answers again: each process
+    limits for itself, and reads go to the primary."""
     jwks_url: str
     """Where `auth` publishes the keys that sign tokens."""
     jwks_cooldown_s: float = 30.0
@@ -67,6 +70,8 @@ class ServiceSettings(ProcessSettings, frozen=True, kw_only=True):
     cache_dashboard_s: float = 300.0
     cache_timeout_s: float = 0.025
     """Who waited so long for Redis asks the database, and so does everybody else until Redis answers again."""
+    cache_memory_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """While more than this of Redis' `maxmemory` is used, by whomever, caches store nothing new."""
 
     def cache_s(self, name: str) -> float:
         """How long answers of a cache live at the most."""

@@ -69,6 +69,8 @@ class House:
     def __init__(self, stack: Stack, tokens: Tokens, services: Mapping[str, Service]) -> None:
         self.stack, self.tokens, self.services = stack, tokens, services
         self._carried: set[UUID] = set()
+        self._told: dict[UUID, tuple[bytes, Envelope]] = {}
+        """What was read of the outboxes so far, by the id of the row: they grow with every school."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -88,19 +90,22 @@ class House:
                 self._carried.add(envelope.id)
 
     def _uncarried(self, school_ids: tuple[UUID, ...]) -> list[tuple[bytes, Envelope]]:
-        found: list[tuple[bytes, Envelope]] = []
-        for service in self.services:
-            with psycopg.connect(self.stack.database_url(service)) as connection:
-                rows = connection.execute("SELECT payload FROM outbox ORDER BY created_at, id").fetchall()
-            found += [(payload, msgspec.json.decode(payload, type=Envelope)) for (payload,) in rows]
+        found = [each for service in self.services for each in self._outbox(service)]
         return [each for each in found if each[1].schoolid in school_ids and each[1].id not in self._carried]
 
     def told(self, event: type[msgspec.Struct], service: str, school_id: UUID) -> list[Any]:
-        with psycopg.connect(self.stack.database_url(service)) as connection:
-            rows = connection.execute("SELECT payload FROM outbox ORDER BY created_at, id").fetchall()
-        envelopes = [msgspec.json.decode(payload, type=Envelope) for (payload,) in rows]
+        envelopes = [envelope for _, envelope in self._outbox(service)]
         wanted = [each for each in envelopes if each.schoolid == school_id and each.type == event_type(event)]
         return [msgspec.json.decode(each.data, type=event) for each in wanted]
+
+    def _outbox(self, service: str) -> list[tuple[bytes, Envelope]]:
+        """All that a service has told, oldest first."""
+        with psycopg.connect(self.stack.database_url(service)) as connection:
+            ids = [row_id for (row_id,) in connection.execute("SELECT id FROM outbox ORDER BY created_at, id")]
+            new = [row_id for row_id in ids if row_id not in self._told]
+            for row_id, payload in connection.execute("SELECT id, payload FROM outbox WHERE id = ANY(%s)", [new]):
+                self._told[row_id] = payload, msgspec.json.decode(payload, type=Envelope)
+        return [self._told[row_id] for row_id in ids]
 
 
 @asynccontextmanager

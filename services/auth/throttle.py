@@ -64,7 +64,7 @@ class Throttle:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis = RedisPipe(settings.redis_url)
+        self._redis = RedisPipe(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self._local = LocalCounters(settings.attempt_window_s)
 
     async def close(self) -> None:

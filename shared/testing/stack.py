@@ -137,6 +137,7 @@ class Stack:
             "REDIS_URL": self.redis_url,
             # Not tight: a busy machine must not look like a Redis that is away.
             "CACHE_TIMEOUT_S": "2",
+            "REDIS_TIMEOUT_S": "5",
             "BUS_URL": self.bus_url,
             "JWKS_URL": f"{NOWHERE}/.well-known/jwks.json",
             **{f"{name.upper()}_URL": NOWHERE for name in SERVICE_NAMES},

@@ -8,7 +8,7 @@ import pytest
 from litestar import Router, get, post
 
 from shared.ids import new_id
-from shared.replica import Asker, current_asker, for_everybody, serve
+from shared.replica import Asker, current_asker, serve
 from shared.settings import ServiceSettings
 from shared.testing.http import client_of
 from shared.testing.stack import Stack
@@ -85,13 +85,4 @@ async def test_a_task_that_is_started_meanwhile_serves_nobody() -> None:
     assert current_asker() is not None
 
     assert await asyncio.create_task(told()) is None
-    serve(None)
-
-
-async def test_what_is_read_for_everybody_is_read_for_nobody() -> None:
-    serve(Asker(user_id=new_id(), only_reads=True))
-
-    with for_everybody():
-        assert current_asker() is None
-    assert current_asker() is not None
     serve(None)

@@ -262,18 +262,20 @@ async def test_when_redis_has_forgotten_everything_nobody_is_told_old_things(off
         assert await office.reader.sees(student_id)
 
 
-async def test_while_redis_is_frozen_the_primary_is_asked(office: Office) -> None:
-    with office.pair.paused():
-        student_id = await office.writer.adds()
-        with frozen(office.pair.servers.valkey.process.pid):
-            assert await office.writer.sees(student_id)
-            assert await office.reader.sees(student_id)
-            second = await office.writer.adds(process=0)
-        # The first process could not tell of that. As soon as it can, it does.
-        async with asyncio.timeout(BOUND_S):
-            while not await office.writer.sees(second, process=1):
-                await asyncio.sleep(0.1)
-        assert await office.writer.sees(second, process=0)
+async def test_while_redis_is_frozen_the_primary_is_asked(pair: Pair, tokens: Tokens) -> None:
+    async with AsyncExitStack() as opened:
+        office = await an_office(opened, pair, tokens, redis_timeout_s=0.25)
+        with pair.paused():
+            student_id = await office.writer.adds()
+            with frozen(pair.servers.valkey.process.pid):
+                assert await office.writer.sees(student_id)
+                assert await office.reader.sees(student_id)
+                second = await office.writer.adds(process=0)
+            # The first process could not tell of that. As soon as it can, it does.
+            async with asyncio.timeout(BOUND_S):
+                while not await office.writer.sees(second, process=1):
+                    await asyncio.sleep(0.1)
+            assert await office.writer.sees(second, process=0)
 
 
 async def test_nobody_is_told_what_is_older_than_the_floor(pair: Pair, tokens: Tokens) -> None:

@@ -173,7 +173,7 @@ def own_redis(tmp_path: Path) -> Generator[OwnRedis]:
 
 
 async def test_nobody_who_signs_in_waits_for_a_frozen_redis(stack: Stack, own_redis: OwnRedis) -> None:
-    throttle = Throttle(stack.settings(Settings, "auth", redis_url=own_redis.url))
+    throttle = Throttle(stack.settings(Settings, "auth", redis_url=own_redis.url, redis_timeout_s=0.25))
     await throttle.count("sign-in", "somebody", "198.51.100.1")
     await own_redis.freeze()
 
