@@ -5,6 +5,9 @@ there *before* the database was asked, and counts only while they are still ther
 token once the transaction has ended (`Database.tell_of_changes`), so a reader who was overtaken fills in nothing that
 anybody will read.
 
+Redis also keeps what must not be lost, and callers choose what they ask. So nothing new is remembered while Redis is
+fuller than a cache may make it (`RedisRoom`); what is remembered is answered, and dropped, all the same.
+
 Nobody waits for a Redis that is away. After the first failure the cache is in doubt: everybody asks the database, one
 task asks Redis now and then, and as it answers again a new epoch begins, in which nothing from before counts: who was
 cut off cannot know which drops were lost, neither can a process that starts.
@@ -26,6 +29,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.redis_pipe import RedisDown, RedisPipe
+from shared.redis_room import RedisRoom
 from shared.settings import ServiceSettings
 from shared.transactions import Change
 
@@ -39,6 +43,9 @@ REQUESTS = Counter(
     "homeroom_cache_requests_total",
     "What became of questions to a cache: hit, miss, shared (waited for another's miss), bypass.",
     ("cache", "outcome"),
+)
+UNSTORED = Counter(
+    "homeroom_cache_unstored_total", "Answers that were not remembered, for want of room in Redis.", ("cache",)
 )
 TOKEN_BYTES: Final = 8
 LARGEST_BYTES: Final = 256 * 1024
@@ -67,6 +74,7 @@ class Cache:
         self._prefix = f"cache:{service}"
         self._settings = settings
         self._pipe = RedisPipe(settings.redis_url, timeout_s=settings.cache_timeout_s)
+        self._room = RedisRoom(self._pipe, share=settings.cache_memory_share)
         self._of_school = frozenset(name for kind in kinds if kind.is_of_school for name in kind.tables)
         self._of_all = frozenset(name for kind in kinds if not kind.is_of_school for name in kind.tables)
         self._flights: dict[tuple[bytes, ...], asyncio.Task[bytes]] = {}
@@ -194,14 +202,17 @@ class Cache:
         if len(body) <= LARGEST_BYTES and not self._is_in_doubt:
             # Not all at once: what was read together would otherwise also be forgotten together.
             lives_ms = round(self._settings.cache_s(kind.cache) * 1000 * random.uniform(0.9, 1.0))
-            filling = asyncio.create_task(self._fill(name, stamp + body, max(1, lives_ms)))
+            filling = asyncio.create_task(self._fill(kind, name, stamp + body, max(1, lives_ms)))
             self._filling.add(filling)
             filling.add_done_callback(self._filling.discard)
         return body
 
-    async def _fill(self, name: bytes, value: bytes, lives_ms: int) -> None:
+    async def _fill(self, kind: Cached, name: bytes, value: bytes, lives_ms: int) -> None:
         try:
-            await self._pipe.execute("SET", name, value, "PX", lives_ms)
+            if await self._room.takes(len(name) + len(value)):
+                await self._pipe.execute("SET", name, value, "PX", lives_ms)
+            else:
+                UNSTORED.labels(kind.cache).inc()
         except (RedisDown, hiredis.ReplyError) as error:
             self._fail(error)
 
@@ -228,6 +239,7 @@ class Cache:
             doubts = self._doubts
             try:
                 await self._pipe.execute("DEL", self._epoch)
+                await self._room.look()
             except (RedisDown, hiredis.ReplyError):
                 await asyncio.sleep(TRIED_EVERY_S)
                 continue

@@ -4,21 +4,29 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from hiredis import ReplyError
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
+from structlog.testing import capture_logs
 
-from shared.cache import REQUESTS, Cache, Cached
+from shared import redis_room
+from shared.cache import REQUESTS, UNSTORED, Cache, Cached
 from shared.ids import new_id
 from shared.problems import NotFound
+from shared.redis_room import LOOK_EVERY_S
 from shared.replica import Asker, current_asker, serve
 from shared.settings import ServiceSettings
 from shared.testing.faults import OwnRedis, Wire, wire_to
 from shared.testing.stack import Stack
 from shared.transactions import Change, tables_written
+from tools.embedded.valkey import EmbeddedValkey
 
 BOOKS = Cached(cache="school", tables=frozenset({"book"}))
 LOANS = Cached(cache="class_list", tables=frozenset({"book", "loan"}))
@@ -432,6 +440,7 @@ class Forgets(Cache):
     async def _mend(self) -> None:
         while not await self._pipe.is_ready():
             await asyncio.sleep(0.1)
+        await self._room.look()
         self._is_in_doubt = False
 
 
@@ -467,6 +476,154 @@ async def test_nobody_waits_for_a_redis_that_never_was(stack: Stack, shelf: Shel
 
         assert (set(asked), shelf.readings) == ({0}, 200)
         assert not cache.is_in_use
+
+
+# While Redis has little room left.
+
+MOST_BYTES = 8 * 1024 * 1024
+ANSWERS_BYTES = [64 * 1024] * 256 + [64 * 1024 // 2**halved for halved in range(1, 11) for _ in range(20)]
+"""Twice what Redis can hold, and then smaller ones, for which there is room when there is none for large ones."""
+
+
+@pytest.fixture
+def small_server(tmp_path: Path) -> Generator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path / "small", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def small_redis(small_server: EmbeddedValkey) -> AsyncGenerator[Redis]:
+    """Holds sessions that were revoked beside what is remembered, as the real one; it refuses when it is full."""
+    async with Redis.from_url(small_server.url) as redis:
+        await redis.config_set("maxmemory", MOST_BYTES)
+        yield redis
+
+
+@pytest.fixture
+def small_settings(stack: Stack, small_server: EmbeddedValkey) -> ServiceSettings:
+    return settings_of(stack, redis_url=small_server.url, cache_timeout_s=5)
+
+
+async def revoked(redis: Redis) -> bool:
+    """Whether a session can be ended for all gateways."""
+    try:
+        return bool(await redis.set(f"revoked:session:{new_id()}", 1, ex=900))
+    except OutOfMemoryError:
+        return False
+
+
+async def used_bytes(redis: Redis) -> int:
+    return int((await redis.info("memory"))["used_memory"])
+
+
+async def flooded(caches: Sequence[Cache], school_id: UUID, redis: Redis) -> set[bool]:
+    """What became of sessions that were ended while somebody asked for more than Redis can hold."""
+    ended: set[bool] = set()
+    for number, size in enumerate(ANSWERS_BYTES):
+        await caches[number % len(caches)].body(BOOKS, of=school_id, key=number, load=partial(made, size))
+        ended.add(await revoked(redis))
+    return ended
+
+
+async def made(size_bytes: int) -> bytes:
+    return bytes(size_bytes)
+
+
+@pytest.mark.parametrize("looks_every_s", [0.0, LOOK_EVERY_S])
+async def test_made_up_questions_leave_room_for_what_must_not_be_lost(
+    small_settings: ServiceSettings,
+    small_redis: Redis,
+    shelf: Shelf,
+    school_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+    looks_every_s: float,
+) -> None:
+    monkeypatch.setattr(redis_room, "LOOK_EVERY_S", looks_every_s)
+    unstored = UNSTORED.labels("school")._value
+    before = unstored.get()
+    async with Cache("test", small_settings, KINDS) as cache, Cache("test", small_settings, KINDS) as other:
+        await in_use(cache)
+        await in_use(other)
+        await ask(cache, shelf, school_id, LOANS)
+        ended = await flooded([cache, other], school_id, small_redis)
+        await ask(cache, shelf, school_id, LOANS)
+
+        assert ended == {True}
+        # What Redis needs for itself beside an answer comes on top of the half.
+        assert await used_bytes(small_redis) < 0.6 * MOST_BYTES
+        assert shelf.readings == 1
+        assert unstored.get() > before
+
+
+class Hoards(Cache):
+    """Control: stores whatever is asked."""
+
+    async def _fill(self, kind: Cached, name: bytes, value: bytes, lives_ms: int) -> None:
+        with suppress(ReplyError):
+            await self._pipe.execute("SET", name, value, "PX", lives_ms)
+
+
+async def test_control_without_a_limit_no_session_can_be_ended(
+    small_settings: ServiceSettings, small_redis: Redis, school_id: UUID
+) -> None:
+    async with Hoards("test", small_settings, KINDS) as cache:
+        await in_use(cache)
+
+        assert False in await flooded([cache], school_id, small_redis)
+
+
+async def test_a_redis_that_others_have_filled_takes_nothing_new_until_it_has_room(
+    small_settings: ServiceSettings,
+    small_redis: Redis,
+    shelf: Shelf,
+    school_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_room, "LOOK_EVERY_S", 0.0)
+    async with Cache("test", small_settings, KINDS) as cache:
+        await in_use(cache)
+        await ask(cache, shelf, school_id)
+        for _ in range(8):
+            await small_redis.rpush("events", bytes(MOST_BYTES // 16))
+        held = [await ask(cache, shelf, school_id) for _ in range(2)]
+        readings_of_held = shelf.readings
+        shelf.value = 1
+        await cache.drop(written(school_id))
+        new = [await ask(cache, shelf, school_id) for _ in range(2)]
+        readings_of_new = shelf.readings - readings_of_held
+        await small_redis.delete("events")
+        again = [await ask(cache, shelf, school_id) for _ in range(3)]
+
+        assert (held, readings_of_held) == ([0, 0], 1)
+        assert (new, readings_of_new) == ([1, 1], 2)
+        assert again == [1, 1, 1]
+        assert await small_redis.keys("cache:test:school:*")
+
+
+async def test_how_full_redis_is_is_asked_now_and_then(
+    small_settings: ServiceSettings, small_redis: Redis, school_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_room, "LOOK_EVERY_S", 3600.0)
+    async with Cache("test", small_settings, KINDS) as cache:
+        await in_use(cache)
+        await small_redis.config_resetstat()
+        await flooded([cache], school_id, small_redis)
+
+        assert "cmdstat_info" not in await small_redis.info("commandstats")
+
+
+async def test_that_redis_is_full_is_told_once(
+    small_settings: ServiceSettings, small_redis: Redis, school_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_room, "LOOK_EVERY_S", 0.0)
+    with capture_logs() as told:
+        async with Cache("test", small_settings, KINDS) as cache:
+            await in_use(cache)
+            await flooded([cache], school_id, small_redis)
+
+    assert [each["event"] for each in told].count("cache_full") == 1
 
 
 # What a statement writes.
