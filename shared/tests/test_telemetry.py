@@ -1,5 +1,9 @@
 """What a span tells of the work that it stands for."""
 
+import asyncio
+import os
+import sys
+
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -57,3 +61,37 @@ def test_a_span_within_another_is_its_child(recorded: InMemorySpanExporter) -> N
 
 def _parent(span: ReadableSpan) -> str | None:
     return f"{span.parent.span_id:016x}" if span.parent else None
+
+
+TELLING = """
+from opentelemetry import trace
+from shared import settings, telemetry
+
+telemetry.set_up_tracing("academic", settings.load(settings.ProcessSettings))
+with telemetry.span("save a register"):
+    pass
+trace.get_tracer_provider().shutdown()
+"""
+
+
+async def test_spans_leave_for_the_collector_that_is_named() -> None:
+    told: list[bytes] = []
+
+    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        told.append(head.partition(b"\r\n")[0] + await reader.readexactly(int(length.partition(b":")[2])))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(collect, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        named = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{host}:{port}/"}
+        env = {**os.environ, "REDIS_URL": "redis://redis.test", "JWKS_URL": "http://auth.test", **named}
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", TELLING, env=env)
+        assert await child.wait() == 0
+
+    assert told[0].startswith(b"POST /v1/traces HTTP/1.1")
+    assert b"save a register" in told[0]
+    assert b"academic" in told[0]
