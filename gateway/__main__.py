@@ -9,6 +9,7 @@ from gateway.app import create_app
 from gateway.listener import serve
 from gateway.settings import Settings
 from shared.settings import SettingsError, load
+from shared.web.server import allow_many_connections
 
 
 def main() -> int:
@@ -17,6 +18,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
+    allow_many_connections()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if runner.run(serve(create_app(settings), settings)):
             return 0

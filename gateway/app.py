@@ -45,7 +45,7 @@ class Gateway(Edge):
         self._front.house.state["draining"] = True
 
     def end_streams(self) -> None:
-        self._front.proxy.end_streams()
+        self._front.proxy.streams.end_all()
 
 
 class Front:

@@ -76,7 +76,17 @@ class ClientBody:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._received_bytes = 0
-        self.is_read = is_read
+        self._loop = asyncio.get_running_loop()
+        self._read_at = self._loop.time() if is_read else None
+
+    @property
+    def is_read(self) -> bool:
+        return self._read_at is not None
+
+    @property
+    def read_since_s(self) -> float | None:
+        """For how long all of it has been here; None: it is still coming."""
+        return None if self._read_at is None else self._loop.time() - self._read_at
 
     async def parts(self) -> AsyncGenerator[bytes]:
         """Raises ClientGone, PayloadTooLarge."""
@@ -86,10 +96,14 @@ class ClientBody:
                 raise ClientGone
             part = message.get("body", b"")
             self._received_bytes += len(part)
-            self.is_read = not message.get("more_body", False)
+            self._note(message)
             if self._received_bytes > self._limit_bytes:
                 await self.refuse()
             yield part
+
+    def _note(self, message: Message) -> None:
+        if not message.get("more_body", False):
+            self._read_at = self._loop.time()
 
     async def whole(self, *, until: float) -> bytes:
         """Raises ClientGone, PayloadTooLarge, and RequestTimeout at `until` (a time of the loop)."""
@@ -107,7 +121,7 @@ class ClientBody:
                 while not self.is_read and left > 0:
                     message = await self._receive()
                     left -= len(message.get("body", b""))
-                    self.is_read = not message.get("more_body", False)
+                    self._note(message)
         except TimeoutError:
             log.debug("body_not_drained")
         raise problems.PayloadTooLarge(f"At most {self._limit_bytes} bytes.")

@@ -101,7 +101,7 @@ def _raw_answer(problem: Problem) -> bytes:
     return head.encode("ascii") + body
 
 
-def server_of(app: Gateway, settings: Settings) -> uvicorn.Server:
+def server_of(app: Gateway, settings: Settings) -> Server:
     protocol: Any = type(
         "Protocol",
         (PatientProtocol,),
@@ -117,6 +117,7 @@ def server_of(app: Gateway, settings: Settings) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         log_config=None,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=round(settings.stop_grace_s),
     )
     return Server(config, on_close=app.end_streams)

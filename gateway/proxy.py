@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -10,6 +11,7 @@ from gateway.headers import HeaderList, check_request, client_address, first, fo
 from gateway.limits import Limiter, Verdict
 from gateway.routes import API, KEYS_PATH, METHODS, service_of
 from gateway.settings import Settings
+from gateway.streams import Streams
 from gateway.upstream import BadGateway, Upstream
 from shared import clock, problems, telemetry
 from shared.http_pool import Answer, Body, Request, TimedOut, UpstreamError
@@ -38,15 +40,10 @@ class Proxy:
         self.upstreams = upstreams
         self.limiter = limiter
         self.verifier = verifier
-        self.streams: set[ClientWatch] = set()
+        self.streams = Streams(limit=settings.streams, per_reader=settings.streams_per_reader)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         await Exchange(self, scope, receive, send).run()
-
-    def end_streams(self) -> None:
-        """Event streams never end by themselves; their readers come again, to a gateway that stays."""
-        for watch in tuple(self.streams):
-            watch.cancel()
 
 
 class Exchange:
@@ -67,8 +64,10 @@ class Exchange:
         self._is_idempotent = self._method in IDEMPOTENT
         is_import = self._path == IMPORTS and self._method == "POST"
         self._body_bytes = self._settings.import_body_bytes if is_import else self._settings.body_bytes
-        self._deadline_s = self._settings.import_deadline_s if is_import else self._settings.deadline_s
-        self._ends_at = asyncio.get_running_loop().time() + self._deadline_s
+        deadline_s = self._settings.import_deadline_s if is_import else self._settings.deadline_s
+        self._reader = ""
+        self._school_id: UUID | None = None
+        self._ends_at = asyncio.get_running_loop().time() + deadline_s
         self._body = ClientBody(receive, limit_bytes=self._body_bytes, is_read=not has_body(self._headers))
 
     async def run(self) -> None:
@@ -154,6 +153,8 @@ class Exchange:
         self._heed(await self._proxy.limiter.admit(self._address, caller))
         if refusal:
             raise refusal
+        self._reader = str(caller.user_id) if caller else self._address
+        self._school_id = caller.school_id if caller else None
 
     def _heed(self, verdict: Verdict) -> None:
         if verdict.is_revoked:
@@ -183,12 +184,17 @@ class Exchange:
         )
         if self._body.is_read:
             self._watch.start()
-        left_s = self._ends_at - asyncio.get_running_loop().time()
-        answer = await upstream.ask(request, timeout_s=left_s, is_sent=lambda: self._body.is_read)
+        answer = await upstream.ask(
+            request, timeout_s=self._left_s, sent_since_s=lambda: self._body.read_since_s, school_id=self._school_id
+        )
         try:
             await self._answer(answer)
         finally:
             answer.close()
+
+    @property
+    def _left_s(self) -> float:
+        return self._ends_at - asyncio.get_running_loop().time()
 
     def _target(self) -> bytes:
         path: bytes = self._scope["raw_path"]
@@ -197,7 +203,7 @@ class Exchange:
 
     def _set_by_us(self) -> HeaderList:
         address = self._address.encode("latin-1", "replace")
-        deadline_ms = round((clock.now().timestamp() + self._deadline_s) * 1000)
+        deadline_ms = round((clock.now().timestamp() + self._left_s) * 1000)
         traceparent = telemetry.traceparent()
         return [
             (b"x-client-ip", address),
@@ -230,18 +236,21 @@ class Exchange:
         is_bodiless = answer.status in {204, 304}
         headers = returned(answer.headers, has_length=not is_bodiless) + self._added
         is_empty = is_bodiless or self._method == "HEAD"
-        is_stream = not is_empty and (first(answer.headers, b"content-type") or b"").startswith(EVENT_STREAM)
+        if not is_empty and (first(answer.headers, b"content-type") or b"").startswith(EVENT_STREAM):
+            await self._stream(answer, headers)
+            return
         # The head waits for the body: what is short goes out in one write, so that whoever is in front of us sees all
         # of it or, should we be killed, nothing, and can ask another gateway.
-        part = b"" if is_empty or is_stream else await self._first_part(answer)
-        self._has_started = True
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        part = b"" if is_empty else await self._first_part(answer)
+        await self._start(answer, headers)
         if is_empty:
             await self._send_end(b"")
-        elif is_stream:
-            await self._stream(answer)
         else:
             await self._transfer(answer, part)
+
+    async def _start(self, answer: Answer, headers: HeaderList) -> None:
+        self._has_started = True
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def _first_part(self, answer: Answer) -> bytes:
         try:
@@ -260,12 +269,11 @@ class Exchange:
         except TimeoutError:
             raise TimedOut("the transfer") from None
 
-    async def _stream(self, answer: Answer) -> None:
-        self._proxy.streams.add(self._watch)
-        try:
+    async def _stream(self, answer: Answer, headers: HeaderList) -> None:
+        with self._proxy.streams.opened(self._reader, self._watch):
+            answer.leave_place()
+            await self._start(answer, headers)
             await self._send_parts(answer, b"")
-        finally:
-            self._proxy.streams.discard(self._watch)
 
     async def _send_parts(self, answer: Answer, part: bytes) -> None:
         while True:

@@ -35,6 +35,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "academic": (
         "imports",
         "students",
+        "grades",
         "teachers",
         "guardians",
         "guardian-links",

@@ -35,7 +35,6 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     school_window_s: int = 60
     replicas: int = 1
     """How many gateways share the load: while Redis is down each admits its part of every quota."""
-    redis_timeout_s: float = 0.25
 
     deadline_s: float = 15.0
     """How long a request may take until its answer begins."""
@@ -48,11 +47,20 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     head_s: float = 10.0
     """How long a client may take to send the head of a request."""
     target_bytes: int = 8 * 1024
+    keep_alive_s: int = 5
+    """How long a connection may lie idle; longer than the proxy in front of us keeps it, which would otherwise send a
+    request into one that is just being closed, and repeats no POST."""
 
     upstream_connections: int = 128
     """To each service. All sign-ins that `auth` lets wait must leave some to who is signed in already."""
-    upstream_waiting: int = 256
-    upstream_wait_s: float = 1.0
+    upstream_school_connections: int = 16
+    """How many of them one school may use at once, so that others find theirs; its further requests wait."""
+    streams: int = 4000
+    """Event streams at once, beside those connections; each is one to its reader and one to its service."""
+    streams_per_reader: int = 20
+    upstream_waiting: int = 1024
+    """So many requests may wait for a connection to a service, half of them of one school."""
+    upstream_wait_s: float = 5.0
     upstream_connect_s: float = 1.0
     breaker_failures: int = 5
     """So many failures in a row open the circuit of an upstream."""

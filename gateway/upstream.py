@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from uuid import UUID
 
 import structlog
 
@@ -40,6 +41,7 @@ class Upstream:
         self.service = service
         limits = PoolLimits(
             connections=settings.upstream_connections,
+            each=settings.upstream_school_connections,
             waiting=settings.upstream_waiting,
             wait_s=settings.upstream_wait_s,
             connect_s=settings.upstream_connect_s,
@@ -47,6 +49,7 @@ class Upstream:
         self.pool = Pool(settings.upstream_url(service), limits)
         self.breaker = Breaker(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         self.contract = Contract(service, self.pool, fresh_s=settings.contract_fresh_s)
+        self._fair_s = settings.deadline_s / 2
         self._uploads_left = max(1, settings.upstream_connections // 4)
 
     @property
@@ -60,22 +63,27 @@ class Upstream:
             raise problems.Unavailable("The service does not answer.", headers=_retry_after(2))
         return operations
 
-    async def ask(self, request: Request, *, timeout_s: float, is_sent: Callable[[], bool]) -> Answer:
-        """The head of the answer. Raises Problem when there is none.
+    async def ask(
+        self, request: Request, *, timeout_s: float, sent_since_s: Callable[[], float | None], school_id: UUID | None
+    ) -> Answer:
+        """The head of the answer. Raises Problem when there is none. Schools wait in turns.
 
-        As long as the request is not sent whole (`is_sent`), a time-out is the client's own fault.
+        A time-out is the client's own fault as long as its request is not here whole (`sent_since_s`), and nobody's
+        when it came too late for a fair answer: slow clients must not shut a service to everybody else.
         """
         if not self.breaker.admits():
             raise problems.Unavailable("The service has a rest.", headers=_retry_after(self.breaker.retry_after_s))
         try:
             with self._upload(request):
-                answer = await self.pool.request(request, timeout_s=timeout_s)
+                answer = await self.pool.request(request, timeout_s=timeout_s, whose=school_id)
         except PoolFull:
             raise problems.Unavailable("The service is too busy.", headers=_retry_after(1)) from None
         except UpstreamError as error:
-            if isinstance(error, TimedOut) and not is_sent():
+            had_s = sent_since_s()
+            if isinstance(error, TimedOut) and had_s is None:
                 raise RequestTimeout from None
-            self.breaker.failed()
+            if not isinstance(error, TimedOut) or (had_s or 0.0) >= self._fair_s:
+                self.breaker.failed()
             log.warning("upstream_failed", upstream=self.service, error=type(error).__name__)
             raise _as_problem(error) from error
         self.breaker.succeeded()

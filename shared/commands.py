@@ -22,7 +22,7 @@ from shared.settings import ServiceSettings, SettingsError
 from shared.web.app import health_app, litestar_of
 from shared.web.edge import Edge
 from shared.web.openapi import openapi_document
-from shared.web.server import Server
+from shared.web.server import Server, allow_many_connections
 from shared.worker import Worker
 
 log = structlog.get_logger()
@@ -148,6 +148,7 @@ async def _serve(service: Service[Any], *, api: bool, worker: bool) -> None:
 
 
 async def _listen(app: ASGIApp, inside: Litestar, loaded: ServiceSettings, stopping: asyncio.Event) -> None:
+    allow_many_connections()
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] (Litestar types ASGI more narrowly than uvicorn)
         host=loaded.host,

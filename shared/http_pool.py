@@ -6,7 +6,7 @@ for close the connection instead of becoming the next answer.
 
 import asyncio
 import ssl
-from collections import deque
+from collections.abc import Hashable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from shared.http_wire import (
     TimedOut,
     UpstreamError,
 )
+from shared.places import NoPlace, Places
 
 __all__ = [
     "Answer",
@@ -45,11 +46,13 @@ RETRIES_SAVED: Final = 10.0
 class Answer:
     """An answer whose body is read part by part. Must be closed; closing it early aborts the exchange."""
 
-    def __init__(self, pool: "Pool", connection: Connection) -> None:
+    def __init__(self, pool: "Pool", connection: Connection, whose: Hashable) -> None:
         self.status = connection.status
         self.headers = connection.headers
         self._pool = pool
         self._connection: Connection | None = connection
+        self._whose = whose
+        self._has_place = True
 
     async def read(self, timeout_s: float | None = None) -> bytes:
         """The next part of the body, b"" at its end. `timeout_s` bounds the silence. Raises UpstreamError."""
@@ -69,10 +72,20 @@ class Answer:
                 raise BadAnswer("the body is too large")
         return bytes(parts)
 
+    def leave_place(self) -> None:
+        """Let another request have its place in the pool: it is read for hours. Its connection ends with it."""
+        if self._connection and self._has_place:
+            self._has_place = False
+            self._pool.places.give_back(self._whose)
+
     def close(self) -> None:
-        if self._connection:
-            self._pool.take_back(self._connection)
-            self._connection = None
+        if self._connection is None:
+            return
+        if self._has_place:
+            self._pool.take_back(self._connection, self._whose)
+        else:
+            self._connection.abort()
+        self._connection = None
 
 
 class Pool:
@@ -86,32 +99,36 @@ class Pool:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
         self._limits = limits or PoolLimits()
-        self._free = self._limits.connections
         self._idle: list[Connection] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._retries_saved = RETRIES_SAVED
         self._is_closed = False
+        self.places = Places(self._limits.connections, each=self._limits.each, room=self._limits.waiting)
         self.authority = parts.netloc.rpartition("@")[2].encode()
 
-    async def request(self, request: Request, *, timeout_s: float) -> Answer:
-        """The head of the answer, within `timeout_s`. Raises UpstreamError, ValueError for an unsendable header."""
-        began = asyncio.get_running_loop().time()
-        await self._take_place(min(timeout_s, self._limits.wait_s))
+    async def request(self, request: Request, *, timeout_s: float, whose: Hashable = None) -> Answer:
+        """The head of the answer, within `timeout_s`. Raises UpstreamError, ValueError for an unsendable header.
+
+        Each of those whose requests wait for a connection has one in turn.
+        """
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        try:
+            await self.places.take(whose, min(timeout_s, self._limits.wait_s))
+        except NoPlace as error:
+            raise PoolFull(str(error)) from None
         self._retries_saved = min(RETRIES_SAVED, self._retries_saved + RETRY_SHARE)
         try:
-            connection = self._idle_connection() or await self._opened(timeout_s)
+            connection = self._idle_connection() or await self._opened(_left_s(ends_at))
             try:
-                await self._exchange(connection, request, timeout_s)
+                await self._exchange(connection, request, _left_s(ends_at))
             except ConnectionBroken:
                 if not self._may_retry(connection, request):
                     raise
-                left_s = timeout_s - (asyncio.get_running_loop().time() - began)
-                connection = await self._opened(left_s)
-                await self._exchange(connection, request, left_s)
+                connection = await self._opened(_left_s(ends_at))
+                await self._exchange(connection, request, _left_s(ends_at))
         except BaseException:
-            self._give_place_back()
+            self.places.give_back(whose)
             raise
-        return Answer(self, connection)
+        return Answer(self, connection, whose)
 
     async def _exchange(self, connection: Connection, request: Request, timeout_s: float) -> None:
         try:
@@ -129,12 +146,12 @@ class Pool:
         self._retries_saved -= 1
         return True
 
-    def take_back(self, connection: Connection) -> None:
+    def take_back(self, connection: Connection, whose: Hashable) -> None:
         if connection.end() and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.abort()
-        self._give_place_back()
+        self.places.give_back(whose)
 
     def close(self) -> None:
         """Close the idle connections; busy ones close when they are done."""
@@ -155,7 +172,7 @@ class Pool:
     async def _opened(self, timeout_s: float) -> Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(max(0.0, min(timeout_s, self._limits.connect_s))):
+            async with asyncio.timeout(min(timeout_s, self._limits.connect_s)):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._limits), self._host, self._port, ssl=self._ssl
                 )
@@ -163,28 +180,6 @@ class Pool:
             raise ConnectFailed(f"{self._host}:{self._port}: {type(error).__name__}") from error
         return connection
 
-    async def _take_place(self, timeout_s: float) -> None:
-        if self._free > 0:
-            self._free -= 1
-            return
-        if len(self._waiting) >= self._limits.waiting:
-            raise PoolFull("too many wait already")
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await place
-        except BaseException as error:
-            if place.done() and not place.cancelled():
-                self._give_place_back()
-            if isinstance(error, TimeoutError):
-                raise PoolFull("no connection became free in time") from None
-            raise
 
-    def _give_place_back(self) -> None:
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free += 1
+def _left_s(ends_at: float) -> float:
+    return max(0.0, ends_at - asyncio.get_running_loop().time())

@@ -45,8 +45,10 @@ class TimedOut(UpstreamError):
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 64
+    each: int | None = None
+    """How many of them one of those who ask may use at once; all, when it is not said."""
     waiting: int = 256
-    """How many requests may wait for a connection; further ones are refused at once."""
+    """How many requests may wait for a connection; further ones are refused at once, as is who fills half of it."""
     wait_s: float = 1.0
     connect_s: float = 1.0
     idle_s: float = 3.0

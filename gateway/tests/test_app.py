@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.breaker import Breaker
 from gateway.tests.conftest import SettingsOf
 from gateway.tests.upstreams import Service, gateway, sent, served
 from shared.testing.stack import Stack
@@ -58,22 +60,26 @@ async def test_what_a_service_keeps_for_itself_is_answered_by_the_gateway(
     assert service.asked == []
 
 
-async def test_a_circuit_opens_and_closes_again(settings_of: SettingsOf, tokens: Tokens, service: Service) -> None:
-    async def slow(_scope: Any, _receive: Any, _send: Any) -> None:
-        await asyncio.sleep(5)
-
-    service.handler = slow
-    settings = settings_of(deadline_s=0.1, breaker_failures=3, breaker_open_s=0.3)
+async def test_a_circuit_opens_and_closes_again(
+    settings_of: SettingsOf, tokens: Tokens, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.upstream.Breaker", partial(Breaker, clock=lambda: now))
+    service.handler = service.wait_for_abort
+    settings = settings_of(deadline_s=1.0, breaker_failures=3, breaker_open_s=2.0)
 
     async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
-        failing = [(await client.get("/api/v1/students")).status_code for _ in range(5)]
+        failing = await asyncio.gather(*(client.get("/api/v1/students") for _ in range(3)))
         refused = await client.get("/api/v1/students")
-        others = await client.post("/api/v1/auth/tokens", timeout=1)
+        others = await client.post("/api/v1/auth/tokens")
         service.handler = service.echo
-        await asyncio.sleep(0.4)
+        now += 1.9
+        early = await client.get("/api/v1/students")
+        now += 0.2
         recovered = await client.get("/api/v1/students")
 
-    assert failing == [504, 504, 504, 503, 503]
+    assert [each.status_code for each in failing] == [504] * 3
+    assert (refused.status_code, early.status_code) == (503, 503)
     assert refused.json()["type"] == "/problems/unavailable"
     assert int(refused.headers["retry-after"]) >= 1
     assert others.status_code == 504
@@ -92,20 +98,54 @@ async def test_slow_clients_open_no_circuit(settings_of: SettingsOf, tokens: Tok
     assert other.status_code == 200
 
 
+async def test_who_sends_the_end_at_the_last_moment_opens_no_circuit(
+    settings_of: SettingsOf, tokens: Tokens, service: Service
+) -> None:
+    service.handler = service.wait_for_abort
+    settings = settings_of(deadline_s=4.0, breaker_failures=1)
+    head = b"POST /api/v1/students HTTP/1.1\r\nHost: g\r\nConnection: close\r\nContent-Length: 10\r\n\r\n"
+
+    async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
+        late = await sent(url, head + b"12345", b"67890", pause_s=3.0, timeout_s=10)
+        service.handler = service.echo
+        other = await client.get("/api/v1/students")
+
+    assert late.startswith(b"HTTP/1.1 504 ")
+    assert other.status_code == 200
+
+
+async def test_control_a_service_that_had_its_time_opens_one(
+    settings_of: SettingsOf, tokens: Tokens, service: Service
+) -> None:
+    service.handler = service.wait_for_abort
+    settings = settings_of(deadline_s=0.3, breaker_failures=1)
+
+    async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
+        answers = [await client.post("/api/v1/students", content=b"1234567890") for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [504, 503]
+
+
 async def test_slow_uploads_leave_connections_to_others(
     settings_of: SettingsOf, tokens: Tokens, service: Service
 ) -> None:
+    begun, may_end = 0, asyncio.Event()
+
     async def slow_body() -> AsyncGenerator[bytes]:
+        nonlocal begun
         yield b"x"
-        await asyncio.sleep(0.5)
+        begun += 1
+        await may_end.wait()
 
     settings = settings_of(upstream_connections=4, import_body_bytes=4 * 1024 * 1024)
 
     async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
         await client.get("/api/v1/students")
         uploads = [asyncio.create_task(client.post("/api/v1/imports", content=slow_body())) for _ in range(8)]
-        await asyncio.sleep(0.1)
-        read = await client.get("/api/v1/students", timeout=0.4)
+        while begun < 8:
+            await asyncio.sleep(0.1)
+        read = await client.get("/api/v1/students")
+        may_end.set()
         statuses = [(await upload).status_code for upload in uploads]
 
     assert read.status_code == 200
@@ -146,22 +186,25 @@ async def is_live(client: httpx.AsyncClient) -> None:
 
 async def test_a_gateway_that_is_asked_to_stop_first_finishes(stack: Stack, service: Service, service_url: str) -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(0.5)
+        is_begun.set()
+        await may_end.wait()
         await service.echo(scope, receive, send)
 
+    is_begun, may_end = asyncio.Event(), asyncio.Event()
     service.handler = slow
 
     async with (
-        process(stack, service_url, DRAIN_S="0.3") as (gateway_, url),
+        process(stack, service_url, DRAIN_S="2") as (gateway_, url),
         httpx.AsyncClient(base_url=url, trust_env=False) as client,
     ):
         await is_live(client)
         begun = asyncio.create_task(client.get("/api/v1/students"))
-        await asyncio.sleep(0.1)
+        await is_begun.wait()
         gateway_.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.1)
-        draining = await client.get("/health/ready")
+        while (draining := await client.get("/health/ready")).status_code == 200:
+            await asyncio.sleep(0.05)
         last = await client.get("/")
+        may_end.set()
         finished = await begun
         code = await asyncio.wait_for(gateway_.wait(), 5)
 

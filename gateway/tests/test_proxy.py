@@ -222,11 +222,11 @@ async def test_an_event_stream_outlives_the_deadline(settings_of: SettingsOf, to
     async def stream(_scope: Any, _receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.3)
         await send({"type": "http.response.body", "body": b"data: late\n\n", "more_body": False})
 
     service.handler = stream
-    settings = settings_of(deadline_s=0.3, transfer_s=0.3)
+    settings = settings_of(deadline_s=1.0, transfer_s=0.3)
 
     async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
         answered = await client.get("/api/v1/inbox/stream")

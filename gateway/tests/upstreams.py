@@ -104,20 +104,22 @@ async def running(server: uvicorn.Server) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def gateway(settings: Settings, verifier: Verifier) -> AsyncGenerator[str]:
-    async with running(server_of(create_app(settings, verifier), settings)) as url:
+    server = server_of(create_app(settings, verifier), settings)
+    server.last_ask_s = 0  # nobody is on the way any more when a test is done
+    async with running(server) as url:
         yield url
 
 
-async def sent(url: str, *parts: bytes, timeout_s: float = 3.0) -> bytes:
+async def sent(url: str, *parts: bytes, timeout_s: float = 3.0, pause_s: float = 0.02) -> bytes:
     """Everything that comes back until the gateway closes, or falls silent."""
     parsed = urlsplit(url)
     reader, writer = await asyncio.open_connection(parsed.hostname, parsed.port)
     received = b""
     try:
-        for part in parts:
+        for number, part in enumerate(parts):
+            await asyncio.sleep(pause_s if number else 0)
             writer.write(part)
             await writer.drain()
-            await asyncio.sleep(0.02)
         async with asyncio.timeout(timeout_s):
             while part := await reader.read(65536):
                 received += part

@@ -2,20 +2,29 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import uvicorn
 
-LAST_ASK_S: Final = 0.5
-"""So long whoever was let in last has to ask: uvicorn alone would cut who was let in and not yet read, and a proxy in
-front of us does not send a POST again."""
+
+def allow_many_connections() -> None:
+    """Take as many open files as the machine grants: most give a process 1,024 until it asks, and every live stream is
+    a connection, of the gateway two.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Server(uvicorn.Server):
     """`on_close` is called when nobody is let in any more: it ends what would not end by itself, such as streams."""
+
+    last_ask_s = 0.5
+    """So long whoever was let in last has to ask: uvicorn alone would cut who was let in and not yet read, and a proxy
+    in front of us does not send a POST again."""
 
     def __init__(self, config: uvicorn.Config, *, on_close: Callable[[], None] | None = None) -> None:
         super().__init__(config)
@@ -32,7 +41,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for each in waiting:
             await loop.connect_accepted_socket(self._protocol, each)
-        await asyncio.sleep(LAST_ASK_S)
+        await asyncio.sleep(self.last_ask_s)
         await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.Protocol:
