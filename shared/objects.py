@@ -2,9 +2,11 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 
 CALLS: Final = 10
 """How many are under way at a time; boto3 keeps as many connections."""
+
+
+class ListedObject(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    changed_at: datetime
+    upload_id: str | None = None
+    """Set for what is a multipart upload and not an object yet."""
 
 
 class Objects:
@@ -49,6 +58,17 @@ class Objects:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
         return await self._call(read)
+
+    async def remove(self, key: str) -> None:
+        """Nothing happens when there is no such object any more. Raises Unavailable."""
+        await self._call(lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
+
+    async def listed(self, prefix: str, *, after: str, limit: int) -> list[ListedObject]:
+        """Objects in order of their keys. Raises Unavailable."""
+        answer = await self._call(
+            lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit)
+        )
+        return [ListedObject(key=each["Key"], changed_at=each["LastModified"]) for each in answer.get("Contents", ())]
 
     async def _call(self, work: Any) -> Any:
         try:

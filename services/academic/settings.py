@@ -18,6 +18,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     import_lease_s: float = 30.0
     """So long after its worker's last sign of life an import is taken up by another."""
     import_poll_s: float = 0.5
+    import_file_max_age_d: float = 7.0
+    """So long after an import came to rest its roster file is kept, and an import that was checked can be applied."""
+    import_sweep_s: float = 3600.0
+    """How often the worker looks for roster files that are to go."""
     lesson_watch_poll_s: float = 2.0
     """How often the worker looks whether a register has become missing anywhere."""
     plan_watch_poll_s: float = 1.0

@@ -1,4 +1,4 @@
-"""What academic does unasked: it follows the school's calendar, tells of lessons and missing registers, and imports."""
+"""What academic does unasked: it follows the calendar, tells of lessons and missing registers, imports, tidies."""
 
 from functools import partial
 from typing import Final
@@ -9,6 +9,7 @@ from services.academic import reactions
 from services.academic.caches import KINDS
 from services.academic.day_plans import actions as day_plans
 from services.academic.imports.importer import Importer
+from services.academic.imports.sweeper import Sweeper
 from services.academic.missing_registers.actions import look_at_next_school
 from services.academic.settings import Settings, objects_of
 from shared.cache import Cache
@@ -33,9 +34,10 @@ def create_worker(settings: Settings, database: Database) -> Worker:
     cache = Cache("academic", settings, KINDS)
     for each in (database, imports):
         each.tell_of_changes(cache.drop)
+    objects = objects_of(settings)
     importer = Importer(
         imports,
-        objects_of(settings),
+        objects,
         school,
         school_url=settings.school_url,
         lease_s=settings.import_lease_s,
@@ -47,6 +49,7 @@ def create_worker(settings: Settings, database: Database) -> Worker:
         reactions=[on(SchoolChanged, reactions.school_changed), on(CalendarChanged, reactions.calendar_changed)],
         tasks=[
             every(settings.import_poll_s, "work_on_imports", importer.work),
+            every(settings.import_sweep_s, "remove_roster_files", Sweeper(database, objects, settings).sweep),
             every(settings.lesson_watch_poll_s, "tell_missing_registers", partial(look_at_next_school, database)),
             every(settings.plan_watch_poll_s, "tell_lessons", partial(day_plans.look_at_next_school, database)),
         ],

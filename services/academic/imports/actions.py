@@ -12,14 +12,10 @@ from shared.objects import Objects
 from shared.problems import NotFound
 
 
-def object_key(job_id: UUID) -> str:
-    return f"imports/{job_id}.zip"
-
-
 async def upload(database: Database, objects: Objects, content: bytes, *, user_id: UUID, now: datetime) -> ImportJob:
     """Keep the file and queue its check. The file is stored before the job exists, so no job is without one."""
     job_id = new_id()
-    await objects.put(object_key(job_id), content, media_type="application/zip")
+    await objects.put(rules.object_key(job_id), content, media_type="application/zip")
     async with database.transaction() as tx:
         await queries.add_job(
             tx,
@@ -42,6 +38,6 @@ async def apply(database: Database, job_id: UUID, request: ApplyRequest, *, now:
         report = found[0].report
         rules.require_confirmed(report.vanished if report else (), is_confirmed=request.confirm_vanished)
         if not await queries.begin_applying(tx, job_id=job_id, is_confirmed=request.confirm_vanished, now=now):
-            raise rules.NotChecked(f"This one is {found[0].state}.")
+            raise rules.NotChecked(rules.why_not_applied(found[0]))
         found = await queries.jobs(tx, job_id=job_id)
     return found[0]

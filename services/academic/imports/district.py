@@ -27,7 +27,7 @@ from services.academic.people import queries as people
 from services.academic.people.actions import import_students, import_teachers
 from services.academic.roster.schemas import Roster
 from services.academic.timetable import queries as timetable
-from services.academic.timetable.actions import plan_school
+from services.academic.timetable.actions import follow_calendar
 from shared import clock
 from shared.contracts.roster import RosterSchoolSaved
 from shared.database import Database, Reader, Tx, switch_school
@@ -159,10 +159,10 @@ async def _write_school(tx: Tx, saved: RosterSchoolSaved, wanted: SchoolRoster, 
     await switch_school(tx, school_id)
     findings.sessions |= await known_sessions(tx, school_id)
     is_news = await save_school(tx, school_id, saved.school, version=saved.school_version)
-    is_news |= await save_calendar(tx, school_id, saved.calendar, version=saved.calendar_version)
+    calendar_saved = await save_calendar(tx, school_id, saved.calendar, version=saved.calendar_version)
     await add_default_codes(tx, school_id)
-    if is_news:
-        await plan_school(tx, school_id, now=clock.now())
+    if is_news or calendar_saved.is_news:
+        await follow_calendar(tx, school_id, calendar_saved, now=clock.now())
     findings.note(*await _write_roster(tx, school_id, name, wanted))
     clashes = await timetable.clash_count(tx, school_id=school_id)
     findings.clashes.append(ClashCount(school=name, clashes=clashes))

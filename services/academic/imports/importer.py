@@ -16,7 +16,6 @@ import structlog
 from psycopg.errors import ExclusionViolation
 
 from services.academic.imports import queries, rules
-from services.academic.imports.actions import object_key
 from services.academic.imports.district import compare, write
 from services.academic.imports.schemas import ClaimedJob
 from services.academic.roster.reader import read_roster
@@ -64,7 +63,7 @@ class Importer:
             if job.attempt > MAX_ATTEMPTS:
                 await self._fail(job, f"Given up after {MAX_ATTEMPTS} attempts; nothing was changed.")
                 return
-            content = await self._objects.get(object_key(job.id))
+            content = await self._objects.get(rules.object_key(job.id))
             roster = await asyncio.to_thread(read_roster, io.BytesIO(content))
             await (self._check(job, roster) if job.state == "checking" else self._apply(job, roster))
         except RosterRejected as error:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.academic.imports.schemas import ClaimedJob, ImportJob, KnownOrg, Report, State
+from services.academic.imports.schemas import ClaimedJob, ImportJob, JobFile, KnownOrg, Report, State
 from services.academic.roster.schemas import RowError
 from shared.database import Reader, Tx
 
@@ -176,11 +176,43 @@ SET state = 'applying', is_confirmed = %(is_confirmed)s, problem = NULL, attempt
 WHERE id = %(job_id)s
 AND state IN ('checked', 'failed')
 AND report IS NOT NULL
+AND file_removed_at IS NULL
 """
 
 
 async def begin_applying(tx: Tx, *, job_id: UUID, is_confirmed: bool, now: datetime) -> bool:
     return await tx.execute(BEGIN_APPLYING, job_id=job_id, is_confirmed=is_confirmed, now=now) == 1
+
+
+# Nobody begins to apply one of these at the same time: see BEGIN_APPLYING.
+GIVE_UP_FILES = """
+-- unscoped: an import spans the schools of a district.
+UPDATE import_job
+SET file_removed_at = %(now)s
+WHERE state NOT IN ('checking', 'applying')
+AND updated_at < %(rests_since)s
+AND file_removed_at IS NULL
+"""
+
+
+async def give_up_files(tx: Tx, *, rests_since: datetime, now: datetime) -> None:
+    """From now on the roster files of imports that have been at rest for so long are not wanted any more."""
+    await tx.execute(GIVE_UP_FILES, rests_since=rests_since, now=now)
+
+
+JOB_FILES = """
+-- unscoped: an import spans the schools of a district.
+SELECT id, file_removed_at IS NULL AS is_kept
+FROM import_job
+WHERE id = ANY(%(job_ids)s)
+ORDER BY id
+LIMIT 1000
+"""
+
+
+async def job_files(tx: Tx, *, job_ids: Sequence[UUID]) -> list[JobFile]:
+    """At most 1,000 of them."""
+    return await tx.all(JobFile, JOB_FILES, job_ids=job_ids)
 
 
 LOCK_DISTRICT = """

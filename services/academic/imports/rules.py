@@ -1,14 +1,16 @@
 """What a roster file means for each school, and what may not be applied without a second look. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from services.academic.classes.schemas import ImportedClass, ImportedCourse
 from services.academic.enrolments.schemas import ImportedEnrolment
-from services.academic.imports.schemas import Counts, Diff, KnownSession, SchoolRoster, Totals, Vanished
+from services.academic.imports.schemas import Counts, Diff, ImportJob, KnownSession, SchoolRoster, Totals, Vanished
 from services.academic.people.schemas import ImportedPerson
 from services.academic.roster.schemas import Course, Enrolment, Person, Roster, RosterClass
 from shared.contracts.roster import RosterDistrict, RosterSchool, RosterSession, RosterUpsert
@@ -16,6 +18,8 @@ from shared.problems import Conflict, PayloadTooLarge
 
 T = TypeVar("T")
 
+FILES: Final = "imports/"
+"""Where roster files are in the bucket."""
 VANISHED_SHARE: Final = 0.05
 """Of more than this share of a school's people gone, somebody must say that it is meant (I2, S4)."""
 
@@ -37,6 +41,24 @@ class TooManyVanished(Conflict):
 
 class DoesNotReconcile(Exception):
     """What is stored is not what the file holds: nothing of it may stay."""
+
+
+def object_key(job_id: UUID) -> str:
+    return f"{FILES}{job_id}.zip"
+
+
+def job_of(key: str) -> UUID | None:
+    """The job that an object was stored for; None for what is not named as we name them."""
+    with suppress(ValueError):
+        job_id = UUID(key.removeprefix(FILES).removesuffix(".zip"))
+        return job_id if key == object_key(job_id) else None
+    return None
+
+
+def why_not_applied(job: ImportJob) -> str:
+    if job.state in ("checked", "failed") and job.report is not None:
+        return "Its file is no longer kept: upload it again."
+    return f"This one is {job.state}."
 
 
 def schools_of(roster: Roster) -> dict[str, SchoolRoster]:

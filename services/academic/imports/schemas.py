@@ -120,6 +120,13 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
 
 
+class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the roster file of a job is still kept."""
+
+    id: UUID
+    is_kept: bool
+
+
 class SchoolRoster(msgspec.Struct, frozen=True, kw_only=True):
     """One school's part of a file, or of what we hold, by sourced id."""
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
-from datetime import time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -16,7 +16,10 @@ import pytest
 from services.academic import worker as academic_worker
 from services.academic.app import create_app
 from services.academic.imports import importer as importing
+from services.academic.imports import queries
+from services.academic.imports import sweeper as sweeping
 from services.academic.imports.importer import Importer
+from services.academic.imports.sweeper import Sweeper
 from services.academic.settings import Settings, objects_of
 from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
 from shared.contracts.academic import ClassChanged, StudentChanged
@@ -169,6 +172,10 @@ class Office:
         assert answer.status_code == 202, answer.text
         assert await self._importer.work()
         return await self.show(job_id)
+
+    async def work(self) -> None:
+        while await self._importer.work():
+            pass
 
     async def applied(self, content: bytes, *, confirm: bool = False) -> dict[str, Any]:
         job = await self.checked(content)
@@ -408,6 +415,175 @@ async def test_only_the_platform_imports(settings: Settings, tokens: Tokens, rol
         anonymous = await client.get("/api/v1/imports")
 
     assert (answer.status_code, anonymous.status_code) == (403, 401)
+
+
+# Roster files that nobody reads any more.
+
+
+@pytest.fixture
+def objects(settings: Settings) -> Objects:
+    return objects_of(settings)
+
+
+@pytest.fixture
+def sweeper(settings: Settings, database: Database, objects: Objects) -> Sweeper:
+    return Sweeper(database, objects, settings)
+
+
+class Hands:
+    """Of the clock by which files are cleared away; tokens go by the real one."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    hands = Hands()
+    monkeypatch.setattr(sweeping, "clock", hands)
+    return hands
+
+
+async def files(objects: Objects) -> set[str]:
+    return {each.key for each in await objects.listed("imports/", after="", limit=500)}
+
+
+def file_of(job: dict[str, Any]) -> str:
+    return f"imports/{job['id']}.zip"
+
+
+async def test_the_file_of_an_import_goes_a_week_after_it_came_to_rest(
+    office: Office, sweeper: Sweeper, objects: Objects, hands: Hands
+) -> None:
+    jobs = [
+        await office.applied(district_file()),
+        await office.checked(b"no zip at all"),
+        await office.checked(district_file()),
+    ]
+    names = {file_of(job) for job in jobs}
+    states = [job["state"] for job in jobs]
+
+    hands.ahead = timedelta(days=6.9)
+    await sweeper.sweep()
+    after_six = names & await files(objects)
+    hands.ahead = timedelta(days=7.1)
+    await sweeper.sweep()
+    after_seven = names & await files(objects)
+    refused = await office.send("POST", f"/{jobs[-1]['id']}/apply", json={})
+
+    assert states == ["applied", "rejected", "checked"]
+    assert (after_six, after_seven) == (names, set())
+    assert (refused.status_code, refused.json()["detail"]) == (409, "Its file is no longer kept: upload it again.")
+    assert [(await office.show(job["id"]))["state"] for job in jobs] == states
+
+
+async def test_the_file_of_an_import_that_is_under_way_stays(
+    office: Office,
+    sweeper: Sweeper,
+    objects: Objects,
+    hands: Hands,
+    school_service: SchoolService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long it takes: it may wait for a worker, or for `school`."""
+    monkeypatch.setattr(importing, "RETRY_S", 0.0)
+    waits = (await office.checked(district_file()))["id"]
+    school_service.is_down = True
+    assert (await office.apply(waits))["state"] == "applying"
+    unread = (await office.upload(district_file())).json()["id"]
+
+    hands.ahead = timedelta(days=30)
+    await sweeper.sweep()
+    school_service.is_down = False
+    await office.work()
+
+    assert {f"imports/{job_id}.zip" for job_id in (waits, unread)} <= await files(objects)
+    assert [(await office.show(job_id))["state"] for job_id in (waits, unread)] == ["applied", "checked"]
+
+
+async def test_a_file_whose_job_was_never_made_goes_after_a_day_and_what_is_not_ours_stays(
+    sweeper: Sweeper, objects: Objects, hands: Hands
+) -> None:
+    stray, others = f"imports/{new_id()}.zip", f"imports/{new_id()}.csv"
+    for key in (stray, others):
+        await objects.put(key, b"PK", media_type="application/zip")
+
+    hands.ahead = timedelta(hours=23)
+    await sweeper.sweep()
+    before = {stray, others} & await files(objects)
+    hands.ahead = timedelta(hours=25)
+    await sweeper.sweep()
+
+    assert before == {stray, others}
+    assert {stray, others} & await files(objects) == {others}
+
+
+async def test_every_file_is_looked_at_by_several_workers_and_after_one_died(
+    sweeper: Sweeper,
+    settings: Settings,
+    database: Database,
+    objects: Objects,
+    hands: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeping, "PAGE", 2)
+    strays = {f"imports/{new_id()}.zip" for _ in range(7)}
+    for key in strays:
+        await objects.put(key, b"PK", media_type="application/zip")
+    hands.ahead = timedelta(hours=25)
+    remove = Objects.remove
+
+    async def dies(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(Objects, "remove", dies)
+    with pytest.raises(Unavailable):
+        await sweeper.sweep()
+    monkeypatch.setattr(Objects, "remove", remove)
+    await asyncio.gather(sweeper.sweep(), Sweeper(database, objects, settings).sweep())
+
+    assert strays & await files(objects) == set()
+
+
+async def applied_during_a_sweep(
+    sweeper: Sweeper, office: Office, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str]:
+    """What an office is told that applies an old import while its file is removed, and what becomes of the import."""
+    job = await office.checked(district_file())
+    remove, answers = Objects.remove, list[httpx.Response]()
+
+    async def remove_late(self: Objects, key: str) -> None:
+        if key == file_of(job):
+            answers.append(await office.send("POST", f"/{job['id']}/apply", json={}))
+        await remove(self, key)
+
+    monkeypatch.setattr(Objects, "remove", remove_late)
+    hands.ahead = timedelta(days=8)
+    await sweeper.sweep()
+    await office.work()
+    return answers[0].status_code, (await office.show(job["id"]))["state"]
+
+
+async def test_an_import_is_not_applied_while_its_file_is_removed(
+    sweeper: Sweeper, office: Office, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await applied_during_a_sweep(sweeper, office, hands, monkeypatch) == (409, "checked")
+
+
+async def test_control_who_only_looks_at_the_state_takes_the_file_from_an_import(
+    sweeper: Sweeper, office: Office, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(queries, "give_up_files", nothing)
+    looks = queries.JOB_FILES.replace("file_removed_at IS NULL AS", "state IN ('checking', 'applying') AS")
+    monkeypatch.setattr(queries, "JOB_FILES", looks)
+
+    assert await applied_during_a_sweep(sweeper, office, hands, monkeypatch) == (202, "applying")
 
 
 async def test_another_kind_of_file_is_refused(office: Office) -> None:

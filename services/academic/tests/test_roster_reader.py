@@ -780,7 +780,7 @@ ZIPS = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     zip_name=st.sampled_from(sorted(ZIPS)),
     patches=st.lists(st.tuples(st.floats(0, 0.9999), st.binary(max_size=6)), min_size=1, max_size=4),
@@ -794,7 +794,7 @@ def test_a_zip_with_arbitrary_damage_is_read_or_refused(zip_name: tuple[str, int
     read_or_reject(io.BytesIO(bytes(content)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     version=st.sampled_from([ROSTER_1_1, ROSTER_1_2]),
     name=st.sampled_from(sorted(ROSTER_1_1)),
@@ -815,7 +815,7 @@ def test_a_roster_with_arbitrary_edits_is_read_or_refused(
     read_or_reject(zipped(version | {name: text}))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_roster_with_cells_exchanged_is_read_or_refused(data: st.DataObject):
     files = dict(data.draw(st.sampled_from([ROSTER_1_1, ROSTER_1_2])))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from services.communication.files import rules
 from services.communication.files.schemas import FileRow
 from services.communication.settings import Settings
-from shared.objects import Objects
+from shared.objects import ListedObject, Objects
 from shared.settings import SettingsError
 
 T = TypeVar("T")
@@ -35,13 +35,6 @@ class StoredPart(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     size_bytes: int
     etag: str
-
-
-class ListedObject(msgspec.Struct, frozen=True, kw_only=True):
-    key: str
-    changed_at: datetime
-    upload_id: str | None = None
-    """Set for what is a multipart upload and not an object yet."""
 
 
 class FileStore(Objects):
@@ -173,17 +166,6 @@ class FileStore(Objects):
             )
         )
         return answer is not None
-
-    async def remove(self, key: str) -> None:
-        """Nothing happens when there is no such object any more."""
-        await self._call(lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
-
-    async def listed(self, prefix: str, *, after: str, limit: int) -> list[ListedObject]:
-        """Objects in order of their keys."""
-        answer = await self._call(
-            lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit)
-        )
-        return [ListedObject(key=each["Key"], changed_at=each["LastModified"]) for each in answer.get("Contents", ())]
 
     async def open_uploads(self, prefix: str) -> list[ListedObject]:
         """The multipart uploads that were neither finished nor aborted."""

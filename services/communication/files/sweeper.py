@@ -12,10 +12,11 @@ import structlog
 from services.communication.files import queries, rules
 from services.communication.files.actions import discard
 from services.communication.files.schemas import FileRow, Removal
-from services.communication.files.store import FileStore, ListedObject
+from services.communication.files.store import FileStore
 from services.communication.settings import Settings
 from shared import clock
 from shared.database import Database, Tx, switch_school
+from shared.objects import ListedObject
 from shared.problems import Unavailable
 
 log = structlog.get_logger()
