@@ -2,7 +2,7 @@
 
 from services.academic.attendance.actions import add_default_codes
 from services.academic.calendar.actions import save_calendar, save_school
-from services.academic.timetable.actions import plan_school
+from services.academic.timetable.actions import follow_calendar, plan_school
 from shared import clock
 from shared.contracts.envelope import Envelope
 from shared.contracts.school import CalendarChanged, SchoolChanged
@@ -17,5 +17,7 @@ async def school_changed(tx: Tx, event: SchoolChanged, envelope: Envelope) -> No
 
 
 async def calendar_changed(tx: Tx, event: CalendarChanged, envelope: Envelope) -> None:
-    if await save_calendar(tx, event.school_id, event, version=envelope.version):
-        await plan_school(tx, event.school_id, now=clock.now())
+    """Trips that are entered after the register call back the alerts of who was on them."""
+    saved = await save_calendar(tx, event.school_id, event, version=envelope.version)
+    if saved.is_news:
+        await follow_calendar(tx, event.school_id, saved, now=clock.now())

@@ -94,6 +94,7 @@ CREATE TABLE academic.attendance_mark (
     recorded_at timestamp with time zone NOT NULL,
     recorded_by uuid NOT NULL,
     reason text,
+    is_prefilled boolean DEFAULT false NOT NULL,
     CONSTRAINT attendance_mark_check CHECK (((minutes_late IS NOT NULL) = (kind = 'late'::text))),
     CONSTRAINT attendance_mark_kind_check CHECK ((kind = ANY (ARRAY['present'::text, 'late'::text, 'absent'::text, 'excused'::text])))
 );
@@ -263,6 +264,7 @@ CREATE TABLE academic.import_job (
     problem text,
     attempt integer DEFAULT 0 NOT NULL,
     lease_until timestamp with time zone,
+    file_removed_at timestamp with time zone,
     CONSTRAINT import_job_state_check CHECK ((state = ANY (ARRAY['checking'::text, 'rejected'::text, 'checked'::text, 'applying'::text, 'applied'::text, 'failed'::text])))
 );
 
@@ -820,7 +822,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE academic.plan_watch TO academic_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE academic.register TO academic_app;
 
-GRANT SELECT,INSERT ON TABLE academic.register_notice TO academic_app;
+GRANT SELECT,INSERT,DELETE ON TABLE academic.register_notice TO academic_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE academic.roster_org TO academic_app;
 

@@ -100,8 +100,10 @@ class AttendanceDayChanged(
     """When the mark was made, the report changed, or the lesson was cancelled or brought back, that is behind this; the
     grace period counts from here."""
     changed_by: UUID
-    """The login that saved the register, or changed the report or the lesson: nobody is alerted about their own
-    action."""
+    """The login that saved the register, or changed the report or the lesson."""
+    marked_by: list[UUID] | None = None
+    """The logins that made the marks of `lessons`: nobody is alerted about their own mark. None where an older
+    publisher did not say; then `changed_by` is taken for it."""
 
 
 class AbsenceReportChanged(
@@ -182,6 +184,9 @@ class RegisterSaved(msgspec.Struct, frozen=True, kw_only=True, tag="academic.reg
     excused: int
     marked_student_ids: list[UUID] | None = None
     """Who has a mark; None where an older publisher did not say."""
+    is_complete: bool | None = None
+    """Whether everybody on the roll has a mark; one that is not complete is still missing (`RegisterMissing`). None
+    where an older publisher did not say."""
 
 
 AcademicEvent = (

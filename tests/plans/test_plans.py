@@ -112,6 +112,7 @@ HOT = (
     asked("academic", OFFICE, "/courses?limit=50"),
     asked("academic", OFFICE, "/timetable-clashes?limit=50"),
     asked("academic", TEACHES, "/attendance-codes"),
+    asked("academic", TEACHES, "/grades", walks="it counts the students of the whole school"),
     asked("communication", OFFICE, f"/announcements/written/{ANNOUNCEMENT}"),
     asked("communication", OFFICE, "/files/usage", walks="it counts the bytes of the whole school"),
     asked("notification", OFFICE, "/notification-policy"),

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import psycopg
 import pytest
 
+from services.academic.attendance import actions as attendance
 from services.academic.day_plans import actions as day_plans
 from services.academic.missing_registers import actions as missing_registers
 from services.auth.keys.actions import keep_keys
@@ -121,6 +122,18 @@ async def test_a_school_is_looked_at_by_itself(crowded: Crowded, look: Look, mod
 
     # Most lessons of a day are taken, and each is looked at to see it.
     assert crowded.faults("academic", plans, told=["_watch", "FROM lesson"], walks=True) == []
+
+
+async def test_a_trip_that_is_entered_late_judges_its_grade_alone(crowded: Crowded, mode: str) -> None:
+    school = school_id(OURS)
+    with recorded() as plans:
+        async with crowded.undone("academic", mode, school_id=school) as tx:
+            yesterday = TODAY - timedelta(days=1)
+            await attendance.derive_days_of_grades(tx, school, ["3"], yesterday, now=clock.now())
+
+    told = ["INSERT INTO attendance_day", "SELECT DISTINCT ON (student.id)", "AS is_explained", "UPDATE attendance_day"]
+    # Who is of a grade is found by looking at everybody of the school.
+    assert crowded.faults("academic", plans, told=told, walks=True) == []
 
 
 async def test_alerts_that_are_due_are_told_by_the_indexes(crowded: Crowded, mode: str) -> None:

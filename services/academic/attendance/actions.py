@@ -1,6 +1,7 @@
 """Taking a register: marks are added, the days they touch derived anew, and what changed is told."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -11,8 +12,8 @@ from services.academic.attendance import queries, rules
 from services.academic.attendance.schemas import (
     AttendanceCode,
     AttendanceCodeChange,
+    CountedLesson,
     Mark,
-    MarkedLesson,
     MarkOfStudent,
     Prefill,
     Register,
@@ -109,15 +110,21 @@ async def _held(tx: Tx, school_id: UUID, lesson_id: UUID) -> Lesson | None:
 async def _save(tx: Tx, school_id: UUID, lesson: Lesson, marks: Sequence[rules.NewMark], saved: queries.Saved) -> None:
     await queries.save_register(tx, school_id=school_id, lesson_id=lesson.id, saved=saved)
     await queries.add_marks(tx, school_id=school_id, lesson_id=lesson.id, day=lesson.day, marks=marks, saved=saved)
-    await _tell(tx, school_id, lesson, saved.version, now=saved.now)
+    await _tell(tx, school_id, lesson, saved)
     student_ids = [new.student_id for new in marks]
     await derive_days(tx, school_id, student_ids, lesson.day, user_id=saved.user_id, now=saved.now)
 
 
-async def _tell(tx: Tx, school_id: UUID, lesson: Lesson, version: int, *, now: datetime) -> None:
+async def _tell(tx: Tx, school_id: UUID, lesson: Lesson, saved: queries.Saved) -> None:
     counts = await queries.mark_counts(tx, school_id=school_id, lesson_id=lesson.id)
-    event = RegisterSaved(lesson_id=lesson.id, day=lesson.day, saved_at=now, **msgspec.structs.asdict(counts))
-    await publish(tx, event, school_id=school_id, subject=str(lesson.id), version=version)
+    event = RegisterSaved(
+        lesson_id=lesson.id,
+        day=lesson.day,
+        saved_at=saved.now,
+        is_complete=saved.is_complete,
+        **msgspec.structs.asdict(counts),
+    )
+    await publish(tx, event, school_id=school_id, subject=str(lesson.id), version=saved.version)
 
 
 async def derive_days(
@@ -141,6 +148,7 @@ async def derive_days(
                 lessons=list(derived[each.student_id].missed_lessons),
                 changed_at=now,
                 changed_by=user_id,
+                marked_by=list(derived[each.student_id].marked_by),
             ),
             subject=f"{each.student_id}/{day}",
             version=each.version,
@@ -173,9 +181,22 @@ async def derive_days_of_student(
         await derive_days(tx, school_id, [student_id], day, user_id=user_id, now=now)
 
 
+async def derive_days_of_grades(tx: Tx, school_id: UUID, grades: Sequence[str], day: date, *, now: datetime) -> None:
+    """Derive again what stands in the registers of whole grades: the calendar lets them off that day, or no longer.
+
+    The event names who marked a student last, for the calendar's does not tell who changed it.
+    """
+    await queries.lock_days_of_grades(tx, school_id=school_id, grades=grades, day=day)
+    students: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for each in await queries.marked_of_grades(tx, school_id=school_id, grades=grades, day=day):
+        students[each.recorded_by].append(each.student_id)
+    for user_id, student_ids in students.items():
+        await derive_days(tx, school_id, student_ids, day, user_id=user_id, now=now)
+
+
 async def lessons_of(
     reader: Reader, school_id: UUID, student_ids: Sequence[UUID], day: date
-) -> Mapping[UUID, Sequence[MarkedLesson]]:
+) -> Mapping[UUID, Sequence[CountedLesson]]:
     """The lessons of each student's day with their marks, and whether somebody explained an absence from them."""
     lessons = await queries.marked_lessons(reader, school_id=school_id, student_ids=student_ids, day=day)
     known = await explanations.explanations(reader, school_id=school_id, student_ids=student_ids, day=day)
@@ -199,17 +220,20 @@ async def lessons_of(
 async def prefills(
     reader: Reader, school_id: UUID, student_ids: Sequence[UUID], lesson: Lesson
 ) -> Mapping[UUID, Prefill | None]:
-    """What absence reports suggest for these students in this lesson."""
+    """What absence reports, and days that their own grade has off, suggest for these students in this lesson."""
     if not student_ids:
         return {}
     known = await explanations.explanations(reader, school_id=school_id, student_ids=student_ids, day=lesson.day)
-    if not known:
+    off = await queries.students_off(reader, school_id=school_id, student_ids=student_ids, lesson_id=lesson.id)
+    if not known and not off:
         return {}
     zone = await calendar.time_zone_of(reader, school_id=school_id)
     codes = await queries.codes(reader, school_id=school_id)
     return {
         student_id: rules.prefill(
-            explaining.covering(known, student_id, day=lesson.day, starts_at=lesson.starts_at, time_zone=zone), codes
+            explaining.covering(known, student_id, day=lesson.day, starts_at=lesson.starts_at, time_zone=zone),
+            codes,
+            is_off=student_id in off,
         )
         for student_id in student_ids
     }
@@ -218,7 +242,7 @@ async def prefills(
 async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of: datetime | None = None) -> Register:
     """The register of a lesson: everyone on the roll that day, and who was marked before leaving it.
 
-    `as_of` shows the marks as they were known at that instant.
+    `as_of` shows the marks as they were made by that instant; whether one has lapsed is told only without it.
     """
     state = await queries.register(reader, school_id=school_id, lesson_id=lesson.id, as_of=as_of)
     marks = {
@@ -240,6 +264,7 @@ async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of:
     }
     student_ids = [row.student_id for row in roll]
     suggested = await prefills(reader, school_id, student_ids if as_of is None else [], lesson)
+    lapsed = await _lapsed(reader, school_id, marks.values() if as_of is None else [], lesson)
     return Register(
         lesson_id=lesson.id,
         class_id=lesson.class_id,
@@ -251,7 +276,7 @@ async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of:
                 student_id=row.student_id,
                 given_name=row.given_name,
                 family_name=row.family_name,
-                mark=_mark(marks.get(row.student_id)),
+                mark=_mark(marks.get(row.student_id), has_lapsed=row.student_id in lapsed),
                 earlier_today=earlier.get(row.student_id),
                 prefill=suggested.get(row.student_id),
             )
@@ -260,20 +285,26 @@ async def register_of(reader: Reader, school_id: UUID, lesson: Lesson, *, as_of:
     )
 
 
-def _mark(mark: MarkOfStudent | None) -> Mark | None:
-    if mark is None:
-        return None
-    return Mark(code=mark.code, kind=mark.kind, is_alerting=mark.is_alerting, minutes_late=mark.minutes_late)
+def _mark(mark: MarkOfStudent | None, *, has_lapsed: bool) -> Mark | None:
+    return None if mark is None else rules.shown_mark(mark, has_lapsed=has_lapsed)
+
+
+async def _lapsed(reader: Reader, school_id: UUID, marks: Iterable[MarkOfStudent], lesson: Lesson) -> set[UUID]:
+    """The students with a prefilled mark whose absence from this lesson nothing explains any more."""
+    student_ids = [mark.student_id for mark in marks if mark.is_prefilled]
+    if not student_ids:
+        return set()
+    lessons = await lessons_of(reader, school_id, student_ids, lesson.day)
+    return {
+        student_id
+        for student_id, own in lessons.items()
+        if any(each.lesson_id == lesson.id and not each.is_explained for each in own)
+    }
 
 
 async def student_day(reader: Reader, school_id: UUID, student_id: UUID, day: date, *, time_zone: str) -> StudentDay:
     """A student's lessons of one day with their marks, in local time, and what the day amounts to."""
     lessons = await lessons_of(reader, school_id, [student_id], day)
-    zone = ZoneInfo(time_zone)
-    local = [
-        msgspec.structs.replace(
-            lesson, starts_at=lesson.starts_at.astimezone(zone), ends_at=lesson.ends_at.astimezone(zone)
-        )
-        for lesson in lessons[student_id]
-    ]
-    return StudentDay(student_id=student_id, day=day, status=rules.day_of(local).status, lessons=local)
+    own = lessons[student_id]
+    shown = [rules.as_shown(each, ZoneInfo(time_zone)) for each in own]
+    return StudentDay(student_id=student_id, day=day, status=rules.day_of(own).status, lessons=shown)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
@@ -12,7 +13,7 @@ from services.academic.attendance.schemas import (
     AttendanceCodeChange,
     AttendanceDay,
     AttendanceDayRow,
-    MarkedLesson,
+    CountedLesson,
     MarkOfStudent,
     RecordedMark,
 )
@@ -55,6 +56,10 @@ class EarlierMark(msgspec.Struct, frozen=True, kw_only=True):
     code: str
 
 
+class StudentOff(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+
+
 class MarkedLessonOfStudent(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID
     lesson_id: UUID
@@ -66,6 +71,8 @@ class MarkedLessonOfStudent(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None
     is_alerting: bool | None
     minutes_late: int | None
+    recorded_by: UUID | None
+    is_prefilled: bool | None
     is_explained: bool
 
 
@@ -194,7 +201,7 @@ async def roll(
 
 # The latest mark of each student: the primary key ends with the version.
 CURRENT_MARKS = """
-SELECT DISTINCT ON (student_id) student_id, code, kind, is_alerting, minutes_late
+SELECT DISTINCT ON (student_id) student_id, code, kind, is_alerting, minutes_late, is_prefilled
 FROM attendance_mark
 WHERE school_id = %(school_id)s
 AND lesson_id = %(lesson_id)s
@@ -263,14 +270,14 @@ async def earlier_marks(
 ADD_MARKS = """
 INSERT INTO attendance_mark (
     school_id, lesson_id, student_id, register_version, day, code, kind, is_alerting, minutes_late, recorded_at,
-    recorded_by, reason
+    recorded_by, reason, is_prefilled
 )
 SELECT %(school_id)s, %(lesson_id)s, student_id, %(version)s, %(day)s, code, kind, is_alerting, minutes_late,
-       %(now)s, %(user_id)s, CASE WHEN is_correction THEN %(reason)s END
+       %(now)s, %(user_id)s, CASE WHEN is_correction THEN %(reason)s END, is_prefilled
 FROM unnest(
     %(student_ids)s::uuid[], %(codes)s::text[], %(kinds)s::text[], %(alerting)s::boolean[],
-    %(minutes_late)s::smallint[], %(corrections)s::boolean[]
-) AS new_mark (student_id, code, kind, is_alerting, minutes_late, is_correction)
+    %(minutes_late)s::smallint[], %(corrections)s::boolean[], %(prefilled)s::boolean[]
+) AS new_mark (student_id, code, kind, is_alerting, minutes_late, is_correction, is_prefilled)
 """
 
 
@@ -292,11 +299,12 @@ async def add_marks(
         alerting=[new.mark.is_alerting for new in marks],
         minutes_late=[new.mark.minutes_late for new in marks],
         corrections=[new.is_correction for new in marks],
+        prefilled=[new.mark.is_prefilled for new in marks],
     )
 
 
 HISTORY = """
-SELECT student_id, code, kind, minutes_late, register_version, recorded_at, recorded_by, reason
+SELECT student_id, code, kind, minutes_late, register_version, recorded_at, recorded_by, reason, is_prefilled
 FROM attendance_mark
 WHERE school_id = %(school_id)s
 AND lesson_id = %(lesson_id)s
@@ -341,6 +349,46 @@ async def lock_days_of_student(tx: Tx, *, school_id: UUID, student_id: UUID, fir
     await tx.execute(LOCK_DAYS_OF_STUDENT, school_id=school_id, student_id=student_id, first=first, last=last)
 
 
+LOCK_DAYS_OF_GRADES = """
+INSERT INTO attendance_day AS existing (school_id, student_id, day)
+SELECT %(school_id)s, id, %(day)s
+FROM student
+WHERE school_id = %(school_id)s
+AND grade = ANY(%(grades)s::text[])
+ORDER BY id
+ON CONFLICT (school_id, student_id, day) DO UPDATE
+SET version = existing.version
+"""
+
+
+async def lock_days_of_grades(tx: Tx, *, school_id: UUID, grades: Sequence[str], day: date) -> None:
+    """The same for all students of these grades, so that also a register waits which has none of their marks yet."""
+    await tx.execute(LOCK_DAYS_OF_GRADES, school_id=school_id, grades=list(grades), day=day)
+
+
+class MarkedBy(msgspec.Struct, frozen=True, kw_only=True):
+    student_id: UUID
+    recorded_by: UUID
+
+
+# Uses attendance_mark_student_day, for each student of the grades.
+MARKED_OF_GRADES = """
+SELECT DISTINCT ON (student.id) student.id AS student_id, attendance_mark.recorded_by
+FROM student
+JOIN attendance_mark ON attendance_mark.school_id = student.school_id AND attendance_mark.student_id = student.id
+WHERE student.school_id = %(school_id)s
+AND student.grade = ANY(%(grades)s::text[])
+AND attendance_mark.day = %(day)s
+ORDER BY student.id, attendance_mark.recorded_at DESC
+LIMIT 10000
+"""
+
+
+async def marked_of_grades(reader: Reader, *, school_id: UUID, grades: Sequence[str], day: date) -> list[MarkedBy]:
+    """The students of these grades with any mark that day, and who made the latest of each."""
+    return await reader.all(MarkedBy, MARKED_OF_GRADES, school_id=school_id, grades=list(grades), day=day)
+
+
 class MarkedDay(msgspec.Struct, frozen=True, kw_only=True):
     day: date
 
@@ -363,21 +411,55 @@ async def marked_days(reader: Reader, *, school_id: UUID, student_id: UUID, firs
     return [row.day for row in rows]
 
 
-# Every lesson that a student had on the day, with the latest mark. Whom a class misses while their own grade is off
-# needs no other explanation. Uses enrolment_student, attendance_mark_student_day, and the key of attendance_mark.
+# Whom a class misses while their own grade is off needs no other explanation, but in a lesson that was added for a
+# class that is off: there they are wanted. Needs DAY_OF_LESSON, and the student as `had`.
+GRADE_IS_OFF: LiteralString = """
+(lesson.origin <> 'manual' OR special_day.kind IS DISTINCT FROM 'holiday') AND EXISTS (
+    SELECT 1
+    FROM student
+    JOIN grade_day ON grade_day.school_id = student.school_id AND grade_day.grade = student.grade
+    WHERE student.school_id = lesson.school_id
+    AND student.id = had.student_id
+    AND grade_day.day = lesson.day
+    AND grade_day.kind = 'holiday'
+)
+"""
+
+STUDENTS_OFF: LiteralString = (
+    """
+SELECT had.student_id
+FROM unnest(%(student_ids)s::uuid[]) AS had (student_id)
+JOIN lesson ON lesson.school_id = %(school_id)s AND lesson.id = %(lesson_id)s
+JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + "WHERE "
+    + GRADE_IS_OFF
+    + """
+ORDER BY had.student_id
+LIMIT 2000
+"""
+)
+
+
+async def students_off(reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], lesson_id: UUID) -> set[UUID]:
+    """Those of these students whose own grade has the day of the lesson off."""
+    rows = await reader.all(
+        StudentOff, STUDENTS_OFF, school_id=school_id, student_ids=list(student_ids), lesson_id=lesson_id
+    )
+    return {row.student_id for row in rows}
+
+
+# Every lesson that a student had on the day, with the latest mark.
+# Uses enrolment_student, attendance_mark_student_day, and the key of attendance_mark.
 MARKED_LESSONS = (
     """
 SELECT had.student_id, lesson.id AS lesson_id, school_class.title AS class_title, lesson.period,
-       lesson.starts_at, lesson.ends_at, mark.code, mark.kind, mark.is_alerting, mark.minutes_late,
-       special_day.kind IS DISTINCT FROM 'holiday' AND EXISTS (
-           SELECT 1
-           FROM student
-           JOIN grade_day ON grade_day.school_id = student.school_id AND grade_day.grade = student.grade
-           WHERE student.school_id = lesson.school_id
-           AND student.id = had.student_id
-           AND grade_day.day = lesson.day
-           AND grade_day.kind = 'holiday'
-       ) AS is_explained
+       lesson.starts_at, lesson.ends_at, mark.code, mark.kind, mark.is_alerting, mark.minutes_late, mark.recorded_by,
+       mark.is_prefilled,
+"""
+    + GRADE_IS_OFF
+    + """ AS is_explained
 FROM (
     SELECT enrolment.student_id, lesson.id AS lesson_id
     FROM enrolment
@@ -400,7 +482,8 @@ JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.
     + DAY_OF_LESSON
     + """
 LEFT JOIN LATERAL (
-    SELECT attendance_mark.code, attendance_mark.kind, attendance_mark.is_alerting, attendance_mark.minutes_late
+    SELECT attendance_mark.code, attendance_mark.kind, attendance_mark.is_alerting, attendance_mark.minutes_late,
+           attendance_mark.recorded_by, attendance_mark.is_prefilled
     FROM attendance_mark
     WHERE attendance_mark.school_id = lesson.school_id
     AND attendance_mark.lesson_id = lesson.id
@@ -416,15 +499,15 @@ LIMIT 20000
 
 async def marked_lessons(
     reader: Reader, *, school_id: UUID, student_ids: Sequence[UUID], day: date
-) -> dict[UUID, list[MarkedLesson]]:
+) -> dict[UUID, list[CountedLesson]]:
     """The lessons of each student's day, in order of time."""
     rows = await reader.all(
         MarkedLessonOfStudent, MARKED_LESSONS, school_id=school_id, student_ids=list(student_ids), day=day
     )
-    found: dict[UUID, list[MarkedLesson]] = {student_id: [] for student_id in student_ids}
+    found: dict[UUID, list[CountedLesson]] = {student_id: [] for student_id in student_ids}
     for row in rows:
         fields = msgspec.structs.asdict(row)
-        found[fields.pop("student_id")].append(MarkedLesson(**fields))
+        found[fields.pop("student_id")].append(CountedLesson(**fields))
     return found
 
 

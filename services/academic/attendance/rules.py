@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,8 +15,10 @@ from services.academic.attendance.schemas import (
     AttendanceCode,
     AttendanceCodeChange,
     AttendanceDay,
+    CountedLesson,
     Mark,
     MarkedLesson,
+    MarkOfStudent,
     Prefill,
     RegisterRequest,
 )
@@ -101,8 +104,8 @@ def marks_to_add(
     """The marks that differ from the current ones, in the order of the roll.
 
     Students who have a mark and are not in the request keep it; of the others those that are `prefilled` get that
-    code instead of the default one. Raises UnreadableRegister with every fault,
-    ReasonNeeded when a mark changes without one.
+    code instead of the default one. A prefilled mark that is saved again as it stands stays one: it is no word of the
+    teacher's. Raises UnreadableRegister with every fault, ReasonNeeded when a mark changes without one.
     """
     wanted, errors = _wanted(request, set(roll), codes)
     if request.default_code is not None:
@@ -113,11 +116,17 @@ def marks_to_add(
     added = [
         NewMark(student_id=student_id, mark=mark, is_correction=student_id in current)
         for student_id, mark in wanted.items()
-        if mark is not None and current.get(student_id) != mark
+        if mark is not None and not _stands(mark, current.get(student_id))
     ]
     if request.reason is None and any(new.is_correction for new in added):
         raise ReasonNeeded("Say in `reason` why marks are changed.", errors=[FieldError("/reason", "Needed here.")])
     return added
+
+
+def _stands(mark: Mark, current: Mark | None) -> bool:
+    if current is not None and current.is_prefilled:
+        return mark.code == current.code
+    return mark == current
 
 
 def _wanted(
@@ -151,7 +160,7 @@ def _by_default(
     prefilled: Mapping[UUID, str],
 ) -> dict[UUID, Mark | None]:
     return {
-        student_id: _mark(codes[prefilled[student_id]], None) if student_id in prefilled else default
+        student_id: _prefilled(codes[prefilled[student_id]]) if student_id in prefilled else default
         for student_id in roll
         if student_id not in current
     }
@@ -181,6 +190,21 @@ def _mark(code: AttendanceCode, minutes_late: int | None) -> Mark:
     return Mark(code=code.code, kind=code.kind, is_alerting=code.is_alerting, minutes_late=minutes_late)
 
 
+def _prefilled(code: AttendanceCode) -> Mark:
+    return msgspec.structs.replace(_mark(code, None), is_prefilled=True)
+
+
+def shown_mark(mark: MarkOfStudent, *, has_lapsed: bool) -> Mark:
+    """The mark as it counts now: a prefilled one has lapsed once nothing explains the absence any more."""
+    return Mark(
+        code=mark.code,
+        kind="absent" if has_lapsed else mark.kind,
+        is_alerting=has_lapsed or mark.is_alerting,
+        minutes_late=mark.minutes_late,
+        is_prefilled=mark.is_prefilled,
+    )
+
+
 def require_absence(change: AttendanceCodeChange) -> None:
     """Raises AlertingPresence for a code that would alert guardians of a child who is there, or excused."""
     if change.is_alerting and change.kind != "absent":
@@ -195,8 +219,8 @@ def require_suggestible(change: AttendanceCodeChange) -> None:
         raise UnexcusedSuggestion(detail, errors=[FieldError("/suggested_for", detail)])
 
 
-def suggested_code(kind: ReportKind, codes: Iterable[AttendanceCode]) -> str | None:
-    """The code for a reported absence: the school's choice for that kind, or its first one that excuses."""
+def suggested_code(kind: ReportKind | None, codes: Iterable[AttendanceCode]) -> str | None:
+    """The code for an explained absence: the school's choice for that kind of report, or its first one that excuses."""
     excusing = sorted(
         (each for each in codes if each.kind == "excused" and each.is_active),
         key=lambda each: (each.suggested_for != kind, each.suggested_for is not None, each.code),
@@ -204,11 +228,12 @@ def suggested_code(kind: ReportKind, codes: Iterable[AttendanceCode]) -> str | N
     return excusing[0].code if excusing else None
 
 
-def prefill(explanation: Explanation | None, codes: Iterable[AttendanceCode]) -> Prefill | None:
-    if explanation is None:
-        return None
-    code = suggested_code(explanation.kind, codes)
-    return Prefill(code=code, absence_report_id=explanation.absence_report_id)
+def prefill(explanation: Explanation | None, codes: Iterable[AttendanceCode], *, is_off: bool) -> Prefill | None:
+    """A report says more than that the student's grade `is_off`."""
+    if explanation is not None:
+        code = suggested_code(explanation.kind, codes)
+        return Prefill(code=code, absence_report_id=explanation.absence_report_id)
+    return Prefill(code=suggested_code(None, codes), absence_report_id=None) if is_off else None
 
 
 def require_day(day: date, *, today: date, is_cancelled: bool, holiday: str | None) -> None:
@@ -223,15 +248,16 @@ def require_day(day: date, *, today: date, is_cancelled: bool, holiday: str | No
         raise LessonNotYet(f"The lesson is on {day}; its register opens on that day.")
 
 
-def day_of(lessons: Iterable[MarkedLesson]) -> AttendanceDay:
+def day_of(lessons: Iterable[CountedLesson]) -> AttendanceDay:
     """What the marks of one day amount to. Unmarked lessons count for nothing.
 
-    An alerting mark in a lesson that somebody explained counts as excused, whatever stands in the register (ADR 0705).
+    An alerting mark in a lesson that somebody explained counts as excused, whatever stands in the register, and a
+    prefilled one in a lesson that nothing explains any more as an absence that alerts (ADR 0705).
     Absent (or excused) is who missed at least half of the marked minutes, minutes late included; excused, when
     nothing of it is unexplained. Otherwise late, when any lesson was begun late; otherwise present.
     """
     marked = sorted((_as_counted(each) for each in lessons if each.kind is not None), key=lambda each: each.starts_at)
-    missed_lessons = tuple(each.class_title for each in marked if each.is_alerting)
+    unexplained = [each for each in marked if each.is_alerting]
     if not marked:
         return AttendanceDay(status="unmarked", is_unexplained_absence=False, missed_lessons=())
     minutes = sum((_length(each) for each in marked), timedelta())
@@ -241,12 +267,32 @@ def day_of(lessons: Iterable[MarkedLesson]) -> AttendanceDay:
         status = "absent" if "absent" in kinds else "excused"
     else:
         status = "late" if "late" in kinds else "present"
-    return AttendanceDay(status=status, is_unexplained_absence=bool(missed_lessons), missed_lessons=missed_lessons)
+    return AttendanceDay(
+        status=status,
+        is_unexplained_absence=bool(unexplained),
+        missed_lessons=tuple(each.class_title for each in unexplained),
+        marked_by=tuple(sorted({each.recorded_by for each in unexplained if each.recorded_by is not None})),
+    )
 
 
-def _as_counted(lesson: MarkedLesson) -> MarkedLesson:
+def as_shown(lesson: CountedLesson, time_zone: ZoneInfo) -> MarkedLesson:
+    """In local time, without what is not to be shown."""
+    counted = _as_it_stands(lesson)
+    fields = {name: getattr(counted, name) for name in MarkedLesson.__struct_fields__}
+    times = {name: fields[name].astimezone(time_zone) for name in ("starts_at", "ends_at")}
+    return MarkedLesson(**(fields | times))
+
+
+def _as_counted(lesson: CountedLesson) -> CountedLesson:
+    lesson = _as_it_stands(lesson)
     if lesson.is_alerting and lesson.is_explained:
         return msgspec.structs.replace(lesson, kind="excused", is_alerting=False)
+    return lesson
+
+
+def _as_it_stands(lesson: CountedLesson) -> CountedLesson:
+    if lesson.is_prefilled and not lesson.is_explained:
+        return msgspec.structs.replace(lesson, kind="absent", is_alerting=True)
     return lesson
 
 

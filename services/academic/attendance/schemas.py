@@ -56,7 +56,7 @@ class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     default_code: CodeText | None = None
     """For every student of the roll who is not in `marks` and has no mark yet: mark the exceptions only.
 
-    Those with a `prefill` get its code instead.
+    Those with a `prefill` get its code instead, for as long as their absence is explained.
     """
     reason: Reason | None = None
     """Why marks are changed; needed as soon as one is."""
@@ -67,6 +67,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     is_alerting: bool
     minutes_late: int | None
+    is_prefilled: bool = False
+    """Whether `default_code` took it from the `prefill`, and nobody changed it since. Once nothing explains the absence
+    any more it counts as an absence that alerts, and `kind` and `is_alerting` say so."""
 
 
 class MarkOfStudent(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class MarkOfStudent(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     is_alerting: bool
     minutes_late: int | None
+    is_prefilled: bool
 
 
 class RecordedMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,14 +93,17 @@ class RecordedMark(msgspec.Struct, frozen=True, kw_only=True):
     recorded_by: UUID
     """The login that saved the register."""
     reason: str | None
+    is_prefilled: bool = False
+    """Whether `default_code` took it from what explained the absence then."""
 
 
 class Prefill(msgspec.Struct, frozen=True, kw_only=True):
-    """What an absence report suggests for this lesson."""
+    """What an absence report suggests for this lesson, or a day that the student's own grade has off."""
 
     code: str | None
     """Null when no code of the school counts as excused."""
-    absence_report_id: UUID
+    absence_report_id: UUID | None
+    """Null when it is their grade that is off."""
 
 
 class RegisterLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,11 +138,20 @@ class MarkedLesson(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     code: str | None
     kind: Kind | None
+    """What it counts as: of a mark by `prefill` that nothing explains any more, `absent`."""
     is_alerting: bool | None
     minutes_late: int | None
     is_explained: bool = False
     """Whether an absence report in effect covers the lesson, or the student's grade is off while the class is not: an
     alerting mark in it counts as excused."""
+
+
+class CountedLesson(MarkedLesson, frozen=True, kw_only=True):
+    """The same with what only the derivation of the day needs to know: it is not shown."""
+
+    recorded_by: UUID | None = None
+    """The login that made the mark."""
+    is_prefilled: bool | None = False
 
 
 class StudentDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +168,8 @@ class AttendanceDay(msgspec.Struct, frozen=True, kw_only=True):
     is_unexplained_absence: bool
     missed_lessons: tuple[str, ...]
     """Titles of the lessons missed without explanation, in order of time."""
+    marked_by: tuple[UUID, ...] = ()
+    """The logins that made the marks of those lessons, in order."""
 
 
 class AttendanceDayRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,15 @@ from uuid import UUID
 
 import msgspec
 
-from services.academic.calendar.schemas import DayName, GradeDay, GradeDayName, KnownSchool, Session, SpecialDay
+from services.academic.calendar.schemas import (
+    Calendar,
+    DayName,
+    GradeDay,
+    GradeDayName,
+    KnownSchool,
+    Session,
+    SpecialDay,
+)
 from shared import clock
 from shared.contracts import school as contracts
 from shared.contracts.school import AcademicSession, BellPeriod, CalendarDay, DayPeriod, SchoolChanged
@@ -115,6 +123,12 @@ async def grade_days(reader: Reader, *, school_id: UUID) -> list[GradeDay]:
         )
         for row in rows
     ]
+
+
+async def calendar(reader: Reader, *, school_id: UUID) -> Calendar:
+    return Calendar(
+        days=await calendar_days(reader, school_id=school_id), grade_days=await grade_days(reader, school_id=school_id)
+    )
 
 
 DAY_OF_LESSON: LiteralString = """

@@ -1,5 +1,6 @@
 """What academic knows of a school: its zone, sessions, bell schedule and days."""
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -36,6 +37,14 @@ class GradeDay(SpecialDay, frozen=True, kw_only=True):
     """A day that one grade has instead of the school's."""
 
     grade: str
+
+
+class Calendar(msgspec.Struct, frozen=True, kw_only=True):
+    """The days that are not as their weekday says."""
+
+    days: Sequence[SpecialDay]
+    """Everybody's."""
+    grade_days: Sequence[GradeDay]
 
 
 class DayName(msgspec.Struct, frozen=True, kw_only=True):

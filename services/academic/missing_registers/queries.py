@@ -163,6 +163,18 @@ async def add_notices(tx: Tx, *, school_id: UUID, due: Sequence[DueLesson], now:
     )
 
 
+FORGET_NOTICES = """
+DELETE FROM register_notice
+WHERE school_id = %(school_id)s
+AND lesson_id = %(lesson_id)s
+"""
+
+
+async def forget_notices(tx: Tx, *, school_id: UUID, lesson_id: UUID) -> None:
+    """As if nobody had been told of this lesson: who was, has been told since that it does not meet."""
+    await tx.execute(FORGET_NOTICES, school_id=school_id, lesson_id=lesson_id)
+
+
 class MissingRow(msgspec.Struct, frozen=True, kw_only=True):
     lesson_id: UUID
     class_id: UUID

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.academic.people.schemas import ImportedPerson, SavedPerson, Student, Teacher
+from services.academic.people.schemas import GradeCount, ImportedPerson, SavedPerson, Student, Teacher
 from shared.database import Reader, Tx
 from shared.ids import new_id
 
@@ -30,6 +30,22 @@ SELECT EXISTS (SELECT 1 FROM student WHERE school_id = %(school_id)s AND id = %(
 
 async def student_exists(reader: Reader, *, school_id: UUID, student_id: UUID) -> bool:
     return bool(await reader.value(bool, STUDENT_EXISTS, school_id=school_id, student_id=student_id))
+
+
+# Uses student_active.
+GRADES = """
+SELECT grade, count(*) AS students
+FROM student
+WHERE school_id = %(school_id)s
+AND is_active
+AND grade IS NOT NULL
+GROUP BY grade
+"""
+
+
+async def grades(reader: Reader, *, school_id: UUID) -> list[GradeCount]:
+    """In no order."""
+    return await reader.all(GradeCount, GRADES, school_id=school_id)
 
 
 # Uses student_active, or what a narrowing below begins from. A narrowing that is not asked for is not in the statement:

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from services.academic import access, caches
 from services.academic.people import actions, queries, rules
 from services.academic.people.queries import StudentFilter
-from services.academic.people.schemas import NewStudent, NewTeacher, Student, StudentChange, Teacher
+from services.academic.people.schemas import GradeCount, NewStudent, NewTeacher, Student, StudentChange, Teacher
 from shared import clock
 from shared.cache import Cache
 from shared.database import Database
@@ -118,6 +118,17 @@ async def change_student(
     return await actions.change_student(database, caller.school, student_id, data, now=clock.now())
 
 
+@get(
+    "/grades",
+    operation_id="list_grades",
+    summary="The grades that active students are of, as the roster names them: what calendar and audiences go by.",
+    opt={"permission": "class.read"},
+)
+async def list_grades(database: NamedDependency[Database], caller: NamedDependency[Caller]) -> list[GradeCount]:
+    found = await queries.grades(database.reader(school_id=caller.school), school_id=caller.school)
+    return rules.in_order(found)
+
+
 @get("/teachers", operation_id="list_teachers", summary="The school's teachers.", opt={"permission": "teacher.read"})
 async def list_teachers(
     database: NamedDependency[Database], caller: NamedDependency[Caller], limit: Limit = 50, cursor: Cursor = None
@@ -146,5 +157,5 @@ async def add_teacher(
 
 router = Router(
     "/api/v1",
-    route_handlers=[list_students, show_student, add_student, change_student, list_teachers, add_teacher],
+    route_handlers=[list_students, show_student, add_student, change_student, list_grades, list_teachers, add_teacher],
 )

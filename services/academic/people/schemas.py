@@ -53,6 +53,13 @@ class StudentChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     is_active: bool | UnsetType = UNSET
 
 
+class GradeCount(msgspec.Struct, frozen=True, kw_only=True):
+    """A year group as the roster names it, and how many active students are of it."""
+
+    grade: str
+    students: int
+
+
 class Teacher(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     sourced_id: str | None

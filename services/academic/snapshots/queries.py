@@ -127,8 +127,8 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
 
 # Uses lesson_day.
 REGISTERS = """
-SELECT lesson.id AS lesson_id, lesson.day, register.saved_at, register.version, counts.present, counts.absent,
-       counts.late, counts.excused, counts.marked_student_ids
+SELECT lesson.id AS lesson_id, lesson.day, register.saved_at, register.version, register.is_complete,
+       counts.present, counts.absent, counts.late, counts.excused, counts.marked_student_ids
 FROM lesson
 JOIN register ON register.school_id = lesson.school_id AND register.lesson_id = lesson.id
 CROSS JOIN LATERAL (
@@ -159,6 +159,7 @@ class RegisterRow(msgspec.Struct, frozen=True, kw_only=True):
     day: date
     saved_at: datetime
     version: int
+    is_complete: bool
     present: int
     absent: int
     late: int

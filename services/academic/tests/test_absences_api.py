@@ -1,8 +1,9 @@
 """Reported absences: they explain, and only for those who may say so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from services.academic.attendance import actions as attendance
 from services.academic.attendance import queries as attendance_queries
 from services.academic.explanations import rules as explaining
 from services.academic.tests.factories import TODAY, School, Taught
+from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.test_attendance_api import codes_of, days_told, register
 from shared.contracts.academic import AbsenceReportChanged, AttendanceDayChanged
 from shared.contracts.school import CalendarDay
@@ -143,6 +145,44 @@ async def test_what_stands_in_the_register_already_is_explained_too(family: Fami
     assert codes_of(await register(family.school, family.taught))[0] == "A"
 
 
+async def test_what_one_report_leaves_unexplained_is_told_as_the_teachers_mark(school: School, stack: Stack) -> None:
+    """Not as the guardian's, who is not told of what they did themselves."""
+    maths = await school.a_taught_class("Maths", periods=("1",))
+    family = Family(school, maths, await school.a_guardian_of(maths.student_ids[0]))
+    art = await school.a_taught_class("Art", periods=("2",))
+    await school.enrol(art.class_id, family.ada)
+    for each in (maths, art):
+        await school.save_register(each, 0, {family.ada: "A"})
+
+    await family.reported(ends_at="08:30:00")
+
+    both, rest = told_of(stack, family)[-2:]
+    assert (both.lessons, rest.lessons) == (["Maths", "Art"], ["Art"])
+    assert both.marked_by is not None
+    assert rest.changed_by == family.user_id
+    assert rest.marked_by == [each for each in both.marked_by if each == both.changed_by]
+
+
+async def test_what_a_guardian_takes_back_is_told_as_the_teachers_mark(family: Family, stack: Stack) -> None:
+    await family.school.save_register(family.taught, 0, {family.ada: "A"})
+    report = await family.reported()
+
+    await family.withdraw(report)
+
+    marked, explained, again = told_of(stack, family)
+    assert again.changed_by not in {marked.changed_by, family.user_id}
+    assert (marked.marked_by, explained.marked_by, again.marked_by) == ([marked.changed_by], [], [marked.changed_by])
+
+
+async def test_who_made_a_mark_is_not_shown_to_guardians(family: Family) -> None:
+    await family.school.save_register(family.taught, 0, {family.ada: "A"})
+
+    (lesson,) = (await family.day())["lessons"]
+
+    assert lesson["code"] == "A"
+    assert "recorded_by" not in lesson
+
+
 async def test_leave_explains_once_it_is_accepted(family: Family, stack: Stack) -> None:
     leave = await family.reported(kind="leave")
     await family.school.save_register(family.taught, 0, {family.ada: "A"})
@@ -172,6 +212,93 @@ async def test_what_explains_no_more_is_an_absence_again(family: Family, stack: 
     assert [each.is_unexplained_absence for each in told_of(stack, family)] == [False, True]
     assert (await family.day())["status"] == "absent"
     assert (await register(family.school, family.taught))["lines"][0]["prefill"] is None
+
+
+@pytest.mark.parametrize("end", ["refused", "withdrawn"])
+async def test_a_prefilled_mark_excuses_as_long_as_something_explains_it(
+    family: Family, stack: Stack, end: str
+) -> None:
+    report = await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+
+    await (family.withdraw(report) if end == "withdrawn" else family.decide(report, "refused"))
+
+    assert [each.is_unexplained_absence for each in told_of(stack, family)] == [False, True]
+    day = await family.day()
+    (lesson,) = day["lessons"]
+    assert (day["status"], lesson["code"], lesson["kind"], lesson["is_alerting"]) == ("absent", "E", "absent", True)
+    mark = (await register(family.school, family.taught))["lines"][0]["mark"]
+    assert (mark["code"], mark["kind"], mark["is_alerting"], mark["is_prefilled"]) == ("E", "absent", True, True)
+
+
+async def test_a_prefilled_mark_excuses_again_once_its_report_is_accepted_after_all(
+    family: Family, stack: Stack
+) -> None:
+    report = await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+    await family.decide(report, "refused")
+
+    await family.decide(report, "accepted", version=2)
+
+    assert [each.is_unexplained_absence for each in told_of(stack, family)] == [False, True, False]
+    assert (await family.day())["status"] == "excused"
+    assert (await register(family.school, family.taught))["lines"][0]["mark"]["kind"] == "excused"
+
+
+async def test_a_prefilled_mark_is_excused_by_any_report_in_effect(family: Family, stack: Stack) -> None:
+    first, _ = await family.reported(), await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+
+    await family.decide(first, "refused")
+
+    assert [each.is_unexplained_absence for each in told_of(stack, family)] == [False]
+
+
+async def test_saving_a_prefilled_mark_again_does_not_make_it_the_teachers_own(family: Family, stack: Stack) -> None:
+    report = await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+    again = {family.ada: "E", family.ben: "A"}
+
+    await family.school.save_register(family.taught, 1, again, reason="Ben was not there")
+    await family.decide(report, "refused")
+    await family.school.save_register(family.taught, 2, again)
+
+    assert [each.is_unexplained_absence for each in told_of(stack, family)] == [False, True]
+
+
+@pytest.mark.parametrize(("code", "status"), [("I", "excused"), ("P", "present"), ("A", "absent")])
+async def test_what_a_teacher_marked_by_hand_follows_no_report(
+    family: Family, stack: Stack, code: str, status: str
+) -> None:
+    report = await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+    await family.school.save_register(family.taught, 1, {family.ada: code}, reason="As it was")
+
+    await family.decide(report, "refused")
+
+    assert (await family.day())["status"] == status
+    mark = (await register(family.school, family.taught))["lines"][0]["mark"]
+    assert (mark["code"], mark["is_prefilled"]) == (code, False)
+
+
+async def test_a_mark_that_was_excused_by_hand_at_once_stays_excused(family: Family, stack: Stack) -> None:
+    report = await family.reported()
+    await family.school.save_register(family.taught, 0, {family.ada: "I"}, default_code="P")
+
+    await family.decide(report, "refused")
+
+    assert [each.status for each in told_of(stack, family)] == ["excused"]
+
+
+async def test_the_history_tells_which_marks_were_prefilled(family: Family) -> None:
+    await family.reported()
+    await family.school.save_register(family.taught, 0, {}, default_code="P")
+    await family.school.save_register(family.taught, 1, {family.ada: "I"}, reason="Mail")
+
+    answer = await family.school.send("GET", f"/lessons/{family.taught.lesson_id}/register/history")
+
+    of_ada = [each for each in answer.json() if each["student_id"] == str(family.ada)]
+    assert [(each["code"], each["is_prefilled"]) for each in of_ada] == [("E", True), ("I", False)]
 
 
 async def test_of_two_reports_one_is_enough(family: Family, stack: Stack) -> None:
@@ -493,41 +620,7 @@ async def report_it(family: Family) -> None:
     await family.reported()
 
 
-Do = Callable[[Family], Awaitable[None]]
-
-
-async def is_somebody_waiting(stack: Stack) -> bool:
-    """Whether any connection of this database waits for another's lock."""
-    asked = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    )
-    async with await psycopg.AsyncConnection.connect(stack.admin_url) as connection:
-        found = await (await connection.execute(asked)).fetchone()
-    return bool(found and found[0])
-
-
-async def one_held_up_by_the_other(
-    stack: Stack, family: Family, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, first: Do, second: Do
-) -> None:
-    """`first` has derived the day and not committed when `second` begins."""
-    has_derived, may_commit = asyncio.Event(), asyncio.Event()
-    derive = getattr(module, name)
-
-    async def deriving(*args: Any, **how: Any) -> None:
-        await derive(*args, **how)
-        if not has_derived.is_set():
-            has_derived.set()
-            await may_commit.wait()
-
-    monkeypatch.setattr(module, name, deriving)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(first(family))  # pyright: ignore[reportArgumentType]
-        await has_derived.wait()
-        waiting = group.create_task(second(family))  # pyright: ignore[reportArgumentType]
-        while not waiting.done() and not await is_somebody_waiting(stack):
-            await asyncio.sleep(0.02)
-        may_commit.set()
-
+Do = Callable[[Family], Coroutine[Any, Any, None]]
 
 REPORT_FIRST = (absences, "derive_days_of_student", report_it, save_absent)
 REGISTER_FIRST = (attendance, "derive_days", save_absent, report_it)
@@ -537,7 +630,10 @@ REGISTER_FIRST = (attendance, "derive_days", save_absent, report_it)
 async def test_report_and_register_at_once_end_explained(
     family: Family, stack: Stack, monkeypatch: pytest.MonkeyPatch, order: tuple[Any, str, Do, Do]
 ) -> None:
-    await one_held_up_by_the_other(stack, family, monkeypatch, *order)
+    module, name, first, second = order
+    await one_held_up_by_the_other(
+        stack, monkeypatch, module, name, first=partial(first, family), second=partial(second, family)
+    )
 
     last = told_of(stack, family)[-1]
     assert (last.status, last.is_unexplained_absence) == ("excused", False)
@@ -590,7 +686,10 @@ async def test_control_without_the_lock_of_the_day_the_register_wins(
     family.taught = msgspec.structs.replace(taught, lesson_id=second["id"])
     monkeypatch.setattr(attendance_queries, "LOCK_DAYS", "SELECT %(school_id)s, %(student_ids)s::uuid[], %(day)s")
 
-    await one_held_up_by_the_other(stack, family, monkeypatch, *REPORT_FIRST)
+    module, name, first, second = REPORT_FIRST
+    await one_held_up_by_the_other(
+        stack, monkeypatch, module, name, first=partial(first, family), second=partial(second, family)
+    )
 
     assert told_of(stack, family)[-1].is_unexplained_absence
 

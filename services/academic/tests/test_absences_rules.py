@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.academic.absences import rules
 from services.academic.absences.schemas import NewAbsenceReport
 from services.academic.attendance.rules import DEFAULT_CODES, day_of, suggested_code
-from services.academic.attendance.schemas import AttendanceCode, MarkedLesson
+from services.academic.attendance.schemas import AttendanceCode, CountedLesson
 from services.academic.explanations.rules import covering, covers
 from services.academic.explanations.schemas import Explanation
 from services.academic.timetable.rules import instant
@@ -93,9 +93,9 @@ def test_another_students_explanation_covers_nothing() -> None:
 marks = st.sampled_from([(None, False), ("present", False), ("late", False), ("absent", True), ("absent", False)])
 
 
-def lessons_of(marked: list[tuple[tuple[str | None, bool], bool]]) -> list[MarkedLesson]:
+def lessons_of(marked: list[tuple[tuple[str | None, bool], bool]]) -> list[CountedLesson]:
     return [
-        MarkedLesson(
+        CountedLesson(
             lesson_id=new_id(),
             class_title=f"Lesson {number}",
             period=str(number),
@@ -109,6 +109,20 @@ def lessons_of(marked: list[tuple[tuple[str | None, bool], bool]]) -> list[Marke
         )
         for number, ((kind, is_alerting), is_explained) in enumerate(marked)
     ]
+
+
+@given(st.lists(st.tuples(st.just(("excused", False)), st.booleans()), min_size=1, max_size=8))
+def test_a_prefilled_mark_excuses_exactly_what_is_explained(
+    marked: list[tuple[tuple[str | None, bool], bool]],
+) -> None:
+    lessons = lessons_of(marked)
+
+    by_hand = day_of(lessons)
+    prefilled = day_of(msgspec.structs.replace(each, is_prefilled=True) for each in lessons)
+
+    missed = tuple(each.class_title for each in lessons if not each.is_explained)
+    assert (by_hand.status, by_hand.missed_lessons) == ("excused", ())
+    assert (prefilled.status, prefilled.missed_lessons) == ("absent" if missed else "excused", missed)
 
 
 @given(st.lists(st.tuples(marks, st.booleans()), max_size=8))

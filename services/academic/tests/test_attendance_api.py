@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from services.academic.attendance import rules
-from services.academic.attendance.schemas import MarkedLesson
+from services.academic.attendance.schemas import CountedLesson
 from services.academic.tests.factories import TODAY, School, Taught
 from shared import clock
 from shared.contracts.academic import AttendanceDayChanged
@@ -324,9 +324,9 @@ async def test_a_mark_keeps_what_its_code_meant_when_it_was_made(school: School)
 
 def a_lesson(
     kind: str | None, *, hour: int, minutes_late: int | None = None, is_alerting: bool = False
-) -> MarkedLesson:
+) -> CountedLesson:
     starts_at = datetime.fromisoformat("2026-09-01T00:00:00+00:00") + timedelta(hours=hour)
-    return MarkedLesson(
+    return CountedLesson(
         lesson_id=new_id(),
         class_title=f"Lesson {hour}",
         period=str(hour),

@@ -160,7 +160,10 @@ async def test_a_register_that_leaves_somebody_out_names_who_is_in_it(school: Sc
     await school.save_register(taught, 0, {ben: "P"})
     await school.save_register(taught, 1, {ada: "A"})
 
-    assert [saved.marked_student_ids for _, saved in told.registers(taught.lesson_id)] == [[ben], sorted([ada, ben])]
+    assert [(saved.marked_student_ids, saved.is_complete) for _, saved in told.registers(taught.lesson_id)] == [
+        ([ben], False),
+        (sorted([ada, ben]), True),
+    ]
 
 
 async def test_a_correction_is_told_again_and_a_repeat_is_not(school: School, told: Told) -> None:

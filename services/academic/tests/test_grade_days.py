@@ -9,12 +9,17 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from services.academic.attendance import actions as attendance
+from services.academic.attendance import queries as attendance_queries
 from services.academic.day_plans.actions import look_at_next_school
 from services.academic.tests.factories import PERIODS, TIME_ZONE, TODAY, School, Taught
+from services.academic.tests.races import one_held_up_by_the_other
+from services.academic.tests.test_attendance_api import days_told
+from services.academic.timetable import actions as timetable
 from services.academic.timetable import rules
 from services.academic.timetable.actions import school_of
 from shared.bus import Outcome
-from shared.contracts.academic import AttendanceDayChanged, ClassChanged, LessonsPlanned
+from shared.contracts.academic import ClassChanged, LessonsPlanned
 from shared.contracts.envelope import Envelope
 from shared.contracts.school import CalendarChanged, CalendarDay, DayPeriod, GradeDay
 from shared.database import Database
@@ -191,12 +196,7 @@ async def test_what_was_saved_of_a_day_stays_when_the_day_becomes_a_grades_holid
 
 def told_days(school: School, stack: Stack) -> dict[UUID, tuple[str, bool]]:
     """What each student's day came to last, and whether somebody is to be alerted."""
-    days = [
-        msgspec.json.decode(each.data, type=AttendanceDayChanged)
-        for each in published(stack.database_url("academic"), school.id)
-        if each.type == "academic.attendance_day_changed.v1"
-    ]
-    return {each.student_id: (each.status, each.is_unexplained_absence) for each in days}
+    return {each.student_id: (each.status, each.is_unexplained_absence) for each in days_told(stack, school)}
 
 
 async def a_choir_of(school: School, *grades: str) -> tuple[Taught, list[UUID]]:
@@ -221,6 +221,108 @@ async def test_nobody_is_alerted_when_a_mixed_class_misses_those_whose_grade_is_
     assert (days[nine], days[ten]) == (("excused", False), ("absent", True))
 
 
+async def test_whose_grade_is_off_is_not_marked_present_by_default(school: School, stack: Stack) -> None:
+    choir, (nine, ten) = await a_choir_of(school, "09", "10")
+    await school.tell_calendar(version=2, grade_days=(off("09", day=TODAY),))
+
+    shown = await suggested(school, choir)
+    await school.save_register(choir, 0, {}, default_code="P")
+
+    assert (shown[nine], shown[ten]) == ({"code": "E", "absence_report_id": None}, None)
+    days = told_days(school, stack)
+    assert (days[nine], days[ten]) == (("excused", False), ("present", False))
+
+    await school.tell_calendar(version=3)
+
+    assert await suggested(school, choir) == dict.fromkeys(shown)
+    days = told_days(school, stack)
+    assert (days[nine], days[ten]) == (("absent", True), ("present", False))
+
+
+async def suggested(school: School, taught: Taught) -> dict[UUID, dict[str, Any] | None]:
+    answer = await school.send("GET", f"/lessons/{taught.lesson_id}/register")
+    assert answer.status_code == 200, answer.text
+    return {UUID(line["student_id"]): line["prefill"] for line in answer.json()["lines"]}
+
+
+async def test_a_trip_that_is_entered_after_the_register_explains_who_is_on_it(school: School, stack: Stack) -> None:
+    choir, (nine, ten) = await a_choir_of(school, "09", "10")
+    own = await school.a_taught_class("Nine", ("2",), ("09",))
+    await school.enrol(own.class_id, nine)
+    await school.save_register(choir, 0, {nine: "A", ten: "A"}, default_code="P")
+    await school.save_register(own, 0, {nine: "A"}, default_code="P")
+    before = told_days(school, stack)
+    assert (before[nine], before[ten]) == (("absent", True), ("absent", True))
+
+    await school.tell_calendar(version=2, grade_days=(off("09", day=TODAY),))
+
+    after = told_days(school, stack)
+    assert (after[nine], after[ten]) == (("excused", False), ("absent", True))
+    assert [after[each] for each in own.student_ids] == [("present", False)] * 2
+
+    await school.tell_calendar(version=3, grade_days=(off("10", day=TODAY),))
+
+    after = told_days(school, stack)
+    assert (after[nine], after[ten]) == (("absent", True), ("excused", False))
+
+
+async def test_a_trip_that_changes_no_day_tells_of_no_day(school: School, stack: Stack) -> None:
+    choir, (nine,) = await a_choir_of(school, "09")
+    await school.save_register(choir, 0, {nine: "P"}, default_code="P")
+    await school.tell_calendar(version=2, grade_days=(off("09", day=TODAY),))
+
+    await school.tell_calendar(version=3, grade_days=(off("09", day=TODAY, title="To the zoo"),))
+
+    assert len([each for each in days_told(stack, school) if each.student_id == nine]) == 1
+
+
+async def test_a_closed_school_explains_nobody_who_was_missed_before(school: School, stack: Stack) -> None:
+    choir, (nine,) = await a_choir_of(school, "09")
+    await school.save_register(choir, 0, {nine: "A"}, default_code="P")
+
+    await school.tell_calendar(version=2, days=(msgspec.structs.replace(SNOW, day=TODAY),))
+
+    assert told_days(school, stack)[nine] == ("absent", True)
+
+
+REGISTER_FIRST = (attendance, "derive_days")
+TRIP_FIRST = (timetable, "derive_days_of_grades")
+
+
+async def register_and_trip_at_once(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> tuple[str, bool]:
+    """What the day of who is on the trip comes to when one is held up by the other."""
+    choir, (nine,) = await a_choir_of(school, "09")
+
+    async def take() -> None:
+        saved = await school.save_register(choir, 0, {nine: "A"}, default_code="P")
+        assert saved.status_code == 200, saved.text
+
+    async def go() -> None:
+        await school.tell_calendar(version=2, grade_days=(off("09", day=TODAY),))
+
+    first, second = (take, go) if module is attendance else (go, take)
+    await one_held_up_by_the_other(stack, monkeypatch, module, name, first=first, second=second)
+    return told_days(school, stack)[nine]
+
+
+@pytest.mark.parametrize("order", [REGISTER_FIRST, TRIP_FIRST], ids=["register first", "trip first"])
+async def test_a_register_and_a_trip_at_once_end_explained(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch, order: tuple[Any, str]
+) -> None:
+    assert await register_and_trip_at_once(school, stack, monkeypatch, *order) == ("excused", False)
+
+
+async def test_control_without_the_lock_of_a_grades_days_the_register_wins(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = "SELECT %(school_id)s, %(grades)s::text[], %(day)s"
+    monkeypatch.setattr(attendance_queries, "LOCK_DAYS_OF_GRADES", without)
+
+    assert await register_and_trip_at_once(school, stack, monkeypatch, *TRIP_FIRST) == ("absent", True)
+
+
 async def test_who_misses_what_was_added_for_their_own_grade_is_missed(school: School, stack: Stack) -> None:
     """Their class is off too, but for this lesson: somebody wants them there."""
     taught = await school.a_taught_class("Nine", ("1",), ("09",))
@@ -230,6 +332,7 @@ async def test_who_misses_what_was_added_for_their_own_grade_is_missed(school: S
     await school.tell_calendar(version=2, grade_days=(off("09", day=TODAY),))
 
     at_extra = msgspec.structs.replace(taught, lesson_id=UUID(extra["id"]))
+    assert (await suggested(school, at_extra))[nine] is None
     saved = await school.save_register(at_extra, 0, {nine: "A"}, default_code="P")
 
     assert saved.status_code == 200, saved.text

@@ -312,6 +312,20 @@ async def test_a_lesson_brought_back_is_due_again(school: School, watch: Watch) 
     assert watch.steps(school) == ["teacher"]
 
 
+async def test_a_lesson_brought_back_after_it_was_told_is_told_again(school: School, watch: Watch) -> None:
+    taught = await school.a_taught_class()
+    await watch.look("08:15")
+    path = f"/lessons/{taught.lesson_id}"
+    version = (await school.send("GET", path)).json()["version"]
+
+    await school.send("PATCH", path, json={"version": version, "is_cancelled": True})
+    await school.send("PATCH", path, json={"version": version + 1, "is_cancelled": False})
+    await watch.look("08:31")
+    await watch.look("08:32")
+
+    assert watch.steps(school) == ["teacher", "teacher"]
+
+
 async def test_settings_count_from_the_moment_they_change(school: School, watch: Watch) -> None:
     await school.a_taught_class()
     await settings_told(school, version=2, reminder=45, escalation=90)

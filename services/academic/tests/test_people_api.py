@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from services.academic.people.rules import in_order
+from services.academic.people.schemas import GradeCount
 from services.academic.tests.factories import TODAY, School
 from shared.contracts.academic import StudentChanged
 from shared.identity import Role
@@ -139,3 +141,39 @@ async def test_a_guardian_sees_the_child_only_on_the_days_of_the_link(school: Sc
     assert await names(school, Role.GUARDIAN, ended) == []
     assert await names(school, Role.GUARDIAN, hidden) == []
     assert await names(school, Role.GUARDIAN, current) == ["Ada"]
+
+
+async def test_staff_see_which_grades_there_are(school: School, other_school: School) -> None:
+    for grade in ("10", "2", "2", None):
+        await school.a_student(grade=grade)
+    left = await school.a_student(grade="12")
+    await school.send("PATCH", f"/students/{left}", json={"version": 1, "is_active": False})
+    await other_school.a_student(grade="7")
+
+    seen = await school.send("GET", "/grades", role=Role.TEACHER, person_id=new_id())
+
+    assert seen.json() == [{"grade": "2", "students": 2}, {"grade": "10", "students": 1}]
+
+
+@pytest.mark.parametrize("role", [Role.GUARDIAN, Role.STUDENT])
+async def test_grades_are_for_staff(school: School, role: str) -> None:
+    refused = await school.send("GET", "/grades", role=role, person_id=new_id())
+
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "in_their_order",
+    [
+        ["01", "02", "10", "KG"],
+        ["1", "2", "10"],
+        ["9b", "10a", "10B", "10c"],
+        ["Year 2", "Year 10"],
+        ["02", "2"],
+        ["٣", "4"],
+    ],
+)
+def test_numbers_within_grades_count_as_numbers(in_their_order: list[str]) -> None:
+    mixed = [GradeCount(grade=grade, students=1) for grade in reversed(in_their_order)]
+
+    assert [each.grade for each in in_order(mixed)] == in_their_order

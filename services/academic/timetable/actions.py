@@ -13,9 +13,11 @@ import structlog
 from msgspec import UNSET
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
-from services.academic.attendance.actions import derive_days_of_lesson
+from services.academic.attendance.actions import derive_days_of_grades, derive_days_of_lesson
 from services.academic.calendar import queries as calendar
+from services.academic.calendar.actions import SavedCalendar
 from services.academic.calendar.schemas import SpecialDay
+from services.academic.missing_registers.queries import forget_notices
 from services.academic.timetable import queries, rules
 from services.academic.timetable.queries import LessonRow
 from services.academic.timetable.schemas import (
@@ -79,6 +81,16 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     await queries.watch_lessons(tx, school_id=school_id, due_at=now)
     log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
     return planned
+
+
+async def follow_calendar(tx: Tx, school_id: UUID, saved: SavedCalendar, *, now: datetime) -> None:
+    """What a new calendar brings: lessons planned by it, and days of registers that it explains, or no longer does.
+
+    In that order, as a register that is being saved holds its lesson before the days of its students.
+    """
+    await plan_school(tx, school_id, now=now)
+    for day, grades in saved.days_off_to_judge.items():
+        await derive_days_of_grades(tx, school_id, grades, day, now=now)
 
 
 def is_settled(row: LessonRow, *, now: datetime, today: date, in_use: bool) -> bool:
@@ -232,6 +244,8 @@ async def change_lesson(
             await queries.change_lesson(
                 tx, school_id=school_id, lesson_id=lesson_id, room=after.room, is_cancelled=after.is_cancelled
             )
+        if before.is_cancelled and not after.is_cancelled:
+            await forget_notices(tx, school_id=school_id, lesson_id=lesson_id)
         if after.is_cancelled != before.is_cancelled:
             await derive_days_of_lesson(tx, school_id, lesson_id, before.day, user_id=caller.user_id, now=now)
         await queries.watch_lessons(tx, school_id=school_id, due_at=now)

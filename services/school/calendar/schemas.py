@@ -70,7 +70,7 @@ class NewGradeDay(NewCalendarDay, frozen=True, kw_only=True, forbid_unknown_fiel
     """A day like any other, for some grades only."""
 
     grades: Annotated[list[Grade], msgspec.Meta(min_length=1, max_length=50)]
-    """Year groups, as the students' records name them."""
+    """Year groups, as the students' records name them; `GET /grades` of `academic` lists those."""
 
 
 class NewGradeDays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

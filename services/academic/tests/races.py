@@ -1,0 +1,45 @@
+"""Two who change the same at once, in the order that a test wants."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import psycopg
+import pytest
+
+from shared.testing.stack import Stack
+
+Do = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def is_somebody_waiting(stack: Stack) -> bool:
+    """Whether any connection of this database waits for another's lock."""
+    asked = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with await psycopg.AsyncConnection.connect(stack.admin_url) as connection:
+        found = await (await connection.execute(asked)).fetchone()
+    return bool(found and found[0])
+
+
+async def one_held_up_by_the_other(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, first: Do, second: Do
+) -> None:
+    """`first` has done `module.name` and not committed when `second` begins."""
+    has_derived, may_commit = asyncio.Event(), asyncio.Event()
+    derive = getattr(module, name)
+
+    async def deriving(*args: Any, **how: Any) -> None:
+        await derive(*args, **how)
+        if not has_derived.is_set():
+            has_derived.set()
+            await may_commit.wait()
+
+    monkeypatch.setattr(module, name, deriving)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(first())
+        await has_derived.wait()
+        waiting = group.create_task(second())
+        while not waiting.done() and not await is_somebody_waiting(stack):
+            await asyncio.sleep(0.02)
+        may_commit.set()
