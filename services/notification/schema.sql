@@ -12,7 +12,7 @@ CREATE TABLE notification.absence_alert (
     reason text,
     version bigint NOT NULL,
     lessons text[] NOT NULL,
-    changed_by uuid NOT NULL,
+    changed_by uuid,
     traceparent text,
     CONSTRAINT absence_alert_check CHECK (((state = 'pending'::text) = (due_at IS NOT NULL))),
     CONSTRAINT absence_alert_check1 CHECK (((state = 'withheld'::text) = (reason IS NOT NULL))),
@@ -22,6 +22,8 @@ CREATE TABLE notification.absence_alert (
 );
 
 ALTER TABLE ONLY notification.absence_alert FORCE ROW LEVEL SECURITY;
+
+COMMENT ON COLUMN notification.absence_alert.changed_by IS 'The login that made all the marks the alert is about, which is not told of them; null when there are several.';
 
 CREATE TABLE notification.absence_report (
     school_id uuid NOT NULL,
@@ -75,11 +77,11 @@ CREATE TABLE notification.delivery (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     is_urgent boolean DEFAULT false NOT NULL,
+    CONSTRAINT delivery_address_check CHECK (((address IS NOT NULL) OR (state = ANY (ARRAY['queued'::text, 'unreachable'::text, 'cancelled'::text])))),
     CONSTRAINT delivery_category_check CHECK ((category = ANY (ARRAY['absence_alert'::text, 'absence_correction'::text, 'absence_report'::text, 'absence_answer'::text, 'register_reminder'::text, 'announcement'::text, 'announcement_held'::text, 'digest'::text, 'invite'::text, 'password_reset'::text]))),
     CONSTRAINT delivery_channel_check CHECK ((channel = 'email'::text)),
     CONSTRAINT delivery_check CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT delivery_check1 CHECK (((state = ANY (ARRAY['queued'::text, 'retried'::text])) OR (sealed_code IS NULL))),
-    CONSTRAINT delivery_check2 CHECK (((address IS NOT NULL) OR (state = 'unreachable'::text))),
     CONSTRAINT delivery_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'retried'::text, 'sent'::text, 'failed'::text, 'unreachable'::text, 'cancelled'::text])))
 );
 

@@ -38,9 +38,7 @@ POSTPONEMENTS: Final = Counter("homeroom_alerts_postponed_total", "Alerts that c
 
 async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: AttendanceDayChanged, *, version: int) -> None:
     """Move the alert of a student's day by an attendance event; the highest version wins, whatever comes when."""
-    row = await queries.locked_alert(
-        tx, school_id, student_id=event.student_id, day=event.day, changed_by=event.changed_by
-    )
+    row = await queries.locked_alert(tx, school_id, student_id=event.student_id, day=event.day)
     if rules.is_stale(version, known=row.version):
         return
     school = await roster.school_settings(tx, school_id)
@@ -53,7 +51,7 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
         row.with_alert(after),
         version=version,
         lessons=event.lessons,
-        changed_by=event.changed_by,
+        marked_by=rules.only_marker(event.marked_by, changed_by=event.changed_by),
         traceparent=telemetry.traceparent(),
     )
     await queries.save_alerts(tx, school_id, [moved])
@@ -130,7 +128,7 @@ async def _recipients(
         school_id,
         student_ids=[row.student_id for row in rows],
         days=[row.day for row in rows],
-        changed_by=[row.changed_by for row in rows],
+        marked_by=[row.marked_by for row in rows],
         today=clock.school_day(clock.now(), school.time_zone),
     )
     recipients: dict[tuple[UUID, date], list[UUID]] = {(row.student_id, row.day): [] for row in rows}

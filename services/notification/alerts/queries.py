@@ -14,12 +14,12 @@ BEGIN_ALERT: LiteralString = """
 INSERT INTO absence_alert (
     school_id, student_id, day, state, episode, version, lessons, changed_by, traceparent
 )
-VALUES (%(school_id)s, %(student_id)s, %(day)s, 'none', 1, 0, '{}', %(changed_by)s, NULL)
+VALUES (%(school_id)s, %(student_id)s, %(day)s, 'none', 1, 0, '{}', NULL, NULL)
 ON CONFLICT (school_id, student_id, day) DO NOTHING
 """
 
 LOCK_ALERT: LiteralString = """
-SELECT student_id, day, state, episode, due_at, reason, version, lessons, changed_by, traceparent
+SELECT student_id, day, state, episode, due_at, reason, version, lessons, changed_by AS marked_by, traceparent
 FROM absence_alert
 WHERE school_id = %(school_id)s
   AND student_id = %(student_id)s
@@ -28,11 +28,11 @@ FOR UPDATE
 """
 
 
-async def locked_alert(tx: Tx, school_id: UUID, *, student_id: UUID, day: date, changed_by: UUID) -> AlertRow:
+async def locked_alert(tx: Tx, school_id: UUID, *, student_id: UUID, day: date) -> AlertRow:
     """The alert of a student's day, begun when there is none; nobody else moves it until the transaction ends."""
     row = await tx.one(AlertRow, LOCK_ALERT, school_id=school_id, student_id=student_id, day=day)
     if row is None:
-        await tx.execute(BEGIN_ALERT, school_id=school_id, student_id=student_id, day=day, changed_by=changed_by)
+        await tx.execute(BEGIN_ALERT, school_id=school_id, student_id=student_id, day=day)
         row = await tx.one(AlertRow, LOCK_ALERT, school_id=school_id, student_id=student_id, day=day)
     assert row is not None
     return row
@@ -40,7 +40,7 @@ async def locked_alert(tx: Tx, school_id: UUID, *, student_id: UUID, day: date, 
 
 # SKIP LOCKED: an event that has the alert in hand is let through, the alert comes up again at the next look.
 LOCK_PENDING_ALERTS: LiteralString = """
-SELECT student_id, day, state, episode, due_at, reason, version, lessons, changed_by, traceparent
+SELECT student_id, day, state, episode, due_at, reason, version, lessons, changed_by AS marked_by, traceparent
 FROM absence_alert
 WHERE school_id = %(school_id)s
   AND (student_id, day) IN (SELECT student_id, day FROM unnest(%(student_ids)s::uuid[], %(days)s::date[])
@@ -69,7 +69,7 @@ SET state = %(state)s,
     reason = %(reason)s,
     version = %(version)s,
     lessons = %(lessons)s,
-    changed_by = %(changed_by)s,
+    changed_by = %(marked_by)s,
     traceparent = %(traceparent)s
 WHERE school_id = %(school_id)s
   AND student_id = %(student_id)s

@@ -7,7 +7,9 @@ none ──missed──► pending ──grace over──► sent ──explaine
 What is withheld goes back to none when explained, and to pending when missed again while nobody was to be told.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notification.alerts.schemas import Alert
@@ -61,6 +63,16 @@ def is_stale(version: int, *, known: int) -> bool:
 def must_correct(before: Alert, after: Alert) -> bool:
     """Whether those who were told must now hear that it was not so."""
     return before.state == "sent" and after.state == "corrected"
+
+
+def only_marker(marked_by: Sequence[UUID] | None, *, changed_by: UUID) -> UUID | None:
+    """Who made all the marks of an absence, and so knows of it. None when several did: each may not know of the others.
+
+    Whoever changed the day did, where that was not told.
+    """
+    if marked_by is None:
+        return changed_by
+    return marked_by[0] if len(marked_by) == 1 else None
 
 
 def is_still_away(status: str) -> bool:

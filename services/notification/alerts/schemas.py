@@ -31,7 +31,8 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     """Of the last attendance event that was taken in."""
     lessons: list[str]
-    changed_by: UUID
+    marked_by: UUID | None
+    """The login that made all marks of these lessons, and is not told of them; none when there are several."""
     traceparent: str | None
 
     @property

@@ -78,8 +78,9 @@ async def tell_author(tx: Tx, herald: Herald, school_id: UUID, event: Announceme
 
 
 async def withdraw(tx: Tx, herald: Herald, school_id: UUID, event: AnnouncementWithdrawn) -> None:
+    """What was told of it, and to its author that it did not go out: there is nothing left to send again."""
     await queries.withdraw(tx, school_id, event.announcement_id, withdrawn_at=event.withdrawn_at)
-    await herald.withdraw(tx, school_id, event.announcement_id, "announcement")
+    await herald.withdraw(tx, school_id, event.announcement_id, "announcement", "announcement_held")
 
 
 def _notice(

@@ -22,6 +22,7 @@ from services.notification.deliveries.smtp import Smtp
 from services.notification.digests import actions as digests
 from services.notification.preferences import actions as preferences
 from services.notification.preferences.schemas import Wishes
+from services.notification.roster import queries as roster
 from services.notification.settings import Settings
 from services.notification.wording import Text
 from shared import clock, telemetry
@@ -35,15 +36,16 @@ log = structlog.get_logger()
 
 
 async def queue_mails(tx: Tx, school_id: UUID, deliveries: Sequence[NewDelivery]) -> None:
-    """Put mails on their way, in the transaction of what they tell. Without a usable address: unreachable at once."""
+    """Put mails on their way, in the transaction of what they tell. Without a usable address: unreachable at once, but
+    not while the recipient was not heard of.
+    """
     now = clock.now()
-    unreachable = Outcome(state="unreachable", detail="There is no usable address.")
     judged = [
         (msgspec.structs.replace(each, address=address, sealed_code=each.sealed_code if address else None), outcome)
         for each in deliveries
         for address in [rules.usable_address(each.address)]
         for queued in [Outcome(state="queued", detail="", next_attempt_at=each.not_before or now)]
-        for outcome in [queued if address else unreachable]
+        for outcome in [queued if address or each.is_awaited else rules.NO_ADDRESS]
     ]
     await _tell_ended(tx, school_id, await queries.add_deliveries(tx, school_id, judged, now=now))
 
@@ -61,12 +63,25 @@ async def record_untold(tx: Tx, school_id: UUID, deliveries: Sequence[NewDeliver
 
 async def look_again(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID]) -> None:
     """What became of these notifications concerns their mails too: what waits is judged now, not when it is due."""
-    await queries.hurry(tx, school_id, notification_ids, now=clock.now())
+    now = clock.now()
+    untried = await queries.untried_of(tx, school_id, notification_ids)
+    await queries.move(tx, school_id, dict.fromkeys(untried, now), now=now)
 
 
-async def rewrite(tx: Tx, school_id: UUID, subject_id: UUID, category: Category, text: Text) -> None:
-    """Make what waits to be mailed of a subject read like this. What was tried stays: every attempt says the same."""
-    await queries.rewrite(tx, school_id, subject_id, category, subject=text.title, body=text.body, now=clock.now())
+async def rewrite(tx: Tx, school_id: UUID, subject_id: UUID, category: Category, text: Text, *, edition: int) -> None:
+    """Make what waits to be mailed of a subject, up to this edition of it, read like this. What was tried stays: every
+    attempt says the same.
+    """
+    await queries.rewrite(
+        tx,
+        school_id,
+        subject_id,
+        category,
+        edition=edition,
+        subject=text.title,
+        body=text.body,
+        now=clock.now(),
+    )
 
 
 async def _settle(tx: Tx, school_id: UUID, attempt: Attempt, outcome: Outcome, *, now: datetime) -> bool:
@@ -107,6 +122,19 @@ async def _tell_ended(tx: Tx, school_id: UUID, ended: Sequence[Ended]) -> None:
         if rules.is_told(each.category)
     ]
     await publish_all(tx, events, school_id=school_id)
+
+
+async def _addressed(tx: Tx, school_id: UUID, attempt: Attempt) -> Attempt:
+    """With the address of who was not heard of when it was queued, if they were by now."""
+    if attempt.address or attempt.recipient_person_id is None:
+        return attempt
+    contacts = await roster.contacts(tx, school_id, [attempt.recipient_person_id])
+    contact = contacts.get(attempt.recipient_person_id)
+    address = rules.usable_address(contact.email) if contact else None
+    if contact is None or address is None:
+        return attempt
+    await queries.address(tx, school_id, attempt.delivery_id, address=address, name=contact.name)
+    return msgspec.structs.replace(attempt, address=address, recipient_name=contact.name)
 
 
 NOTHING_LEFT: Final = Outcome(state="cancelled", detail="Nothing is left to tell.")
@@ -163,17 +191,19 @@ class Sender:
         if attempt is None:
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
+        attempt = await _addressed(tx, school_id, attempt)
         wishes = await self._wishes(tx, school_id, attempt)
         standing = await self._standing(tx, school_id, attempt, wishes, now=now)
         ended = rules.before_attempt(attempt, standing, max_attempts=self._settings.mail_attempts, now=now)
-        if ended is None and standing.quiet_until is None:
+        held_until = rules.held_until(standing, now=now)
+        if ended is None and held_until is None:
             attempt = await self._written(tx, school_id, attempt, wishes, now=now)
             ended = None if attempt.body else NOTHING_LEFT
         if ended is not None:
             await _settle(tx, school_id, attempt, ended, now=now)
-        elif standing.quiet_until is not None:
-            await queries.hold(tx, school_id, delivery_id, until=standing.quiet_until, now=now)
-        if ended is not None or standing.quiet_until is not None:
+        elif held_until is not None:
+            await queries.hold(tx, school_id, delivery_id, until=held_until, now=now)
+        if ended is not None or held_until is not None:
             await queries.follow_in_queue(tx, school_id, delivery_id)
             return None
         await queries.count_attempt(tx, school_id, delivery_id, now=now)
@@ -200,6 +230,9 @@ class Sender:
         self, tx: Tx, school_id: UUID, attempt: Attempt, wishes: Wishes | None, *, now: datetime
     ) -> Standing:
         standing = rules.as_wished(attempt, await standings.standing(tx, school_id, attempt, now=now), wishes, now=now)
+        if attempt.category == "digest":
+            is_awaited = await digests.is_awaited(tx, school_id, attempt.delivery_id, since=now - rules.AWAITED_FOR)
+            return msgspec.structs.replace(standing, is_awaited=is_awaited)
         if attempt.category != "absence_correction":
             return standing
         tried = await standings.was_alert_tried(tx, school_id, attempt.notification_id)

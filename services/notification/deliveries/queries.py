@@ -114,8 +114,9 @@ async def claim_due_delivery(tx: Tx, *, now: datetime, leased_until: datetime) -
 
 LOCK_ATTEMPT: LiteralString = """
 SELECT delivery.delivery_id, delivery.notification_id, delivery.category, delivery.recipient_person_id,
-       delivery.recipient_name, delivery.student_id, delivery.day, delivery.address, delivery.subject, delivery.body,
-       delivery.sealed_code, delivery.expires_at, delivery.traceparent, delivery.attempts,
+       delivery.recipient_name, delivery.student_id, delivery.day, coalesce(delivery.address, '') AS address,
+       delivery.subject, delivery.body, delivery.sealed_code, delivery.expires_at, delivery.traceparent,
+       delivery.created_at, delivery.attempts,
        coalesce(school.name, 'Homeroom') AS school_name, delivery.is_urgent,
        coalesce(notification.student_ids, '{}') AS student_ids
 FROM delivery
@@ -133,6 +134,20 @@ FOR UPDATE OF delivery
 async def locked_attempt(tx: Tx, school_id: UUID, delivery_id: UUID) -> Attempt | None:
     """None when the delivery is over."""
     return await tx.one(Attempt, LOCK_ATTEMPT, school_id=school_id, delivery_id=delivery_id)
+
+
+ADDRESS: LiteralString = """
+UPDATE delivery
+SET address = %(address)s,
+    recipient_name = %(name)s
+WHERE school_id = %(school_id)s
+  AND delivery_id = %(delivery_id)s
+"""
+
+
+async def address(tx: Tx, school_id: UUID, delivery_id: UUID, *, address: str, name: str) -> None:
+    """Write on a mail that was queued without an address where it goes."""
+    await tx.execute(ADDRESS, school_id=school_id, delivery_id=delivery_id, address=address, name=name)
 
 
 COUNT_ATTEMPT: LiteralString = """
@@ -282,57 +297,86 @@ async def delivery_events(reader: Reader, school_id: UUID, delivery_id: UUID) ->
 
 
 # Uses delivery_notification.
-HURRY: LiteralString = """
-UPDATE delivery_due
-SET due_at = %(now)s
+UNTRIED_OF: LiteralString = """
+SELECT school_id, delivery_id
 FROM delivery
-WHERE delivery.school_id = %(school_id)s
-  AND delivery.notification_id = ANY(%(notification_ids)s)
-  AND delivery.attempts = 0
-  AND delivery_due.school_id = delivery.school_id
-  AND delivery_due.delivery_id = delivery.delivery_id
-  AND delivery_due.due_at > %(now)s
+WHERE school_id = %(school_id)s
+  AND notification_id = ANY(%(notification_ids)s)
+  AND state = 'queued'
+  AND attempts = 0
+ORDER BY delivery_id
+LIMIT 100000
 """
 
 
-async def hurry(tx: Tx, school_id: UUID, notification_ids: Sequence[UUID], *, now: datetime) -> None:
-    """Let a sender look now at what was not yet tried."""
-    await tx.execute(HURRY, school_id=school_id, notification_ids=list(notification_ids), now=now)
+async def untried_of(reader: Reader, school_id: UUID, notification_ids: Sequence[UUID]) -> list[UUID]:
+    """The mails of these notifications that were not yet tried."""
+    found = await reader.all(DueDelivery, UNTRIED_OF, school_id=school_id, notification_ids=list(notification_ids))
+    return [each.delivery_id for each in found]
 
 
 # Uses delivery_state. Not digests: they have their hour.
-HURRY_ALL_OF: LiteralString = """
-UPDATE delivery_due
-SET due_at = %(now)s
+UNTRIED_FOR: LiteralString = """
+SELECT school_id, delivery_id
 FROM delivery
-WHERE delivery.school_id = %(school_id)s
+WHERE school_id = %(school_id)s
+  AND state = 'queued'
+  AND attempts = 0
+  AND recipient_person_id = %(recipient_id)s
+  AND category <> 'digest'
+ORDER BY delivery_id
+LIMIT 100000
+"""
+
+
+async def untried_for(reader: Reader, school_id: UUID, recipient_id: UUID) -> list[UUID]:
+    """What waits for one recipient and was not yet tried."""
+    found = await reader.all(DueDelivery, UNTRIED_FOR, school_id=school_id, recipient_id=recipient_id)
+    return [each.delivery_id for each in found]
+
+
+# In the order of the key: who moves the same at once waits, and never in a circle.
+LOCK_IN_QUEUE: LiteralString = """
+SELECT school_id, delivery_id
+FROM delivery_due
+WHERE school_id = %(school_id)s
+  AND delivery_id = ANY(%(delivery_ids)s)
+ORDER BY delivery_id
+LIMIT 100000
+FOR UPDATE
+"""
+
+
+async def lock_in_queue(tx: Tx, school_id: UUID, delivery_ids: Sequence[UUID]) -> None:
+    """No sender takes these until the tx ends; one that had taken them has counted its attempt by now."""
+    await tx.all(DueDelivery, LOCK_IN_QUEUE, school_id=school_id, delivery_ids=list(delivery_ids))
+
+
+MOVE: LiteralString = """
+UPDATE delivery_due
+SET due_at = wanted.due_at
+FROM json_to_recordset(%(rows)s::json) AS wanted (delivery_id uuid, due_at timestamptz)
+JOIN delivery
+  ON delivery.school_id = %(school_id)s
+ AND delivery.delivery_id = wanted.delivery_id
+WHERE delivery_due.school_id = %(school_id)s
+  AND delivery_due.delivery_id = wanted.delivery_id
+  AND greatest(delivery_due.due_at, %(now)s) <> greatest(wanted.due_at, %(now)s)
   AND delivery.state = 'queued'
   AND delivery.attempts = 0
-  AND delivery.recipient_person_id = %(recipient_id)s
-  AND delivery.category <> 'digest'
-  AND delivery_due.school_id = delivery.school_id
-  AND delivery_due.delivery_id = delivery.delivery_id
-  AND delivery_due.due_at > %(now)s
 """
 
 
-async def hurry_all_of(tx: Tx, school_id: UUID, recipient_id: UUID, *, now: datetime) -> None:
-    """Let a sender look now at what waits for one recipient and was not yet tried."""
-    await tx.execute(HURRY_ALL_OF, school_id=school_id, recipient_id=recipient_id, now=now)
+async def move(tx: Tx, school_id: UUID, due: Mapping[UUID, datetime], *, now: datetime) -> None:
+    """Let a sender look at each of these then, earlier or later, if it was not yet tried.
 
-
-BRING_FORWARD: LiteralString = """
-UPDATE delivery_due
-SET due_at = %(due_at)s
-WHERE school_id = %(school_id)s
-  AND delivery_id = %(delivery_id)s
-  AND due_at > %(due_at)s
-"""
-
-
-async def bring_forward(tx: Tx, school_id: UUID, delivery_id: UUID, *, due_at: datetime) -> None:
-    """Let a sender look at it then, if that is earlier."""
-    await tx.execute(BRING_FORWARD, school_id=school_id, delivery_id=delivery_id, due_at=due_at)
+    What a sender has in hand stays where it is, which is the end of its lease. So whether it was tried is asked by a
+    statement of its own, that begins once the queue is locked. Only the queue: senders lock a delivery after its row
+    there, or before it when they are done.
+    """
+    await lock_in_queue(tx, school_id, list(due))
+    rows = [{"delivery_id": delivery_id, "due_at": due_at} for delivery_id, due_at in due.items()]
+    await tx.execute(MOVE, school_id=school_id, rows=msgspec.json.encode(rows).decode(), now=now)
 
 
 HOLD: LiteralString = """
@@ -359,6 +403,7 @@ FROM notification
 WHERE notification.school_id = %(school_id)s
   AND notification.subject_id = %(subject_id)s
   AND notification.category = %(category)s
+  AND coalesce(notification.edition, 0) <= %(edition)s
   AND delivery.school_id = notification.school_id
   AND delivery.notification_id = notification.notification_id
   AND delivery.state = 'queued'
@@ -368,14 +413,23 @@ WHERE notification.school_id = %(school_id)s
 
 
 async def rewrite(
-    tx: Tx, school_id: UUID, subject_id: UUID, category: Category, *, subject: str, body: str, now: datetime
+    tx: Tx,
+    school_id: UUID,
+    subject_id: UUID,
+    category: Category,
+    *,
+    edition: int,
+    subject: str,
+    body: str,
+    now: datetime,
 ) -> None:
-    """Change what was not yet tried."""
+    """Change what was not yet tried, up to this edition."""
     await tx.execute(
         REWRITE,
         school_id=school_id,
         subject_id=subject_id,
         category=category,
+        edition=edition,
         subject=subject,
         body=body,
         now=now,

@@ -20,6 +20,9 @@ from services.notification.preferences.rules import GROUP_OF, route
 from services.notification.preferences.schemas import Wishes
 
 LONGEST_DELAY_S: Final = 3600.0
+AWAITED_FOR: Final = timedelta(minutes=30)
+"""How long a mail waits for what was not heard of yet: longer than a consumer's tries to take in an event."""
+ASKED_AGAIN: Final = timedelta(seconds=30)
 
 ATOM: Final = r"[^\s.@<>()\[\]\\,;:\"]+"
 ADDRESS: Final = re.compile(rf"{ATOM}(\.{ATOM})*@{ATOM}(\.{ATOM})*")
@@ -34,11 +37,16 @@ def usable_address(email: str | None) -> str | None:
     return email if ADDRESS.fullmatch(email) else None
 
 
+NO_ADDRESS: Final = Outcome(state="unreachable", detail="There is no usable address.")
+
+
 def before_attempt(attempt: Attempt, standing: Standing, *, max_attempts: int, now: datetime) -> Outcome | None:
     """What ends a delivery before a further attempt; None when it may go out."""
     reason = _why_not(attempt, standing, now)
     if reason is not None:
         return Outcome(state="cancelled", detail=reason)
+    if not attempt.address and not standing.is_awaited:
+        return NO_ADDRESS
     if attempt.attempts >= max_attempts:
         # Each attempt is counted before it is made: these ended with the sender, not with an answer.
         return Outcome(state="failed", detail="The last attempt was interrupted.")
@@ -56,7 +64,7 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
         return "A later edition is sent instead."
     if standing.is_gone:
         return "The recipient has left the school."
-    if not standing.is_linked:
+    if not standing.is_linked and not standing.is_awaited:
         return "The guardian is no longer to hear of the student."
     if standing.is_corrected:
         return "Corrected before it was sent."
@@ -68,15 +76,25 @@ def _why_not(attempt: Attempt, standing: Standing, now: datetime) -> str | None:
 
 
 def as_wished(attempt: Attempt, standing: Standing, wishes: Wishes | None, *, now: datetime) -> Standing:
-    """With what the recipient wants by now: quiet, or nothing of this kind. What is urgent is not asked."""
-    if wishes is None or attempt.is_urgent:
+    """With what the recipient wants by now: quiet, or nothing of this kind. What is urgent is not asked; whether an
+    alert is, is as the school has it by now.
+    """
+    breaks_quiet = attempt.is_urgent
+    if wishes is not None and attempt.category == "absence_alert":
+        breaks_quiet = wishes.policy.alerts_break_quiet_hours
+    if wishes is None or (attempt.is_urgent and breaks_quiet):
         return standing
-    until = hours.quiet_until(now, wishes.quiet_hours, wishes.time_zone)
+    until = None if breaks_quiet else hours.quiet_until(now, wishes.quiet_hours, wishes.time_zone)
     category = attempt.category
     if category not in GROUP_OF:
         return msgspec.structs.replace(standing, quiet_until=until)
     wanted = route(wishes, category, attempt.student_ids, is_emergency=False).email
     return msgspec.structs.replace(standing, quiet_until=until, is_wanted=wanted != "never")
+
+
+def held_until(standing: Standing, *, now: datetime) -> datetime | None:
+    """When what may not go out yet is looked at again; None when it may."""
+    return standing.quiet_until or (now + ASKED_AGAIN if standing.is_awaited else None)
 
 
 def is_told(category: Category) -> bool:

@@ -26,7 +26,7 @@ PLATFORM: Final = UUID(int=0)
 
 
 class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail to be sent. Without an address it is unreachable from the start."""
+    """A mail to be sent. Without an address it is unreachable from the start, unless that may still be heard of."""
 
     delivery_id: UUID
     category: Category
@@ -37,6 +37,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID | None = None
     day: date | None = None
     address: str | None
+    is_awaited: bool = False
+    """Whether the recipient was not heard of yet: the address is asked for when it is to be sent."""
     subject: str
     body: str
     sealed_code: str | None = None
@@ -66,11 +68,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     student_id: UUID | None
     day: date | None
     address: str
+    """Empty while the recipient was not heard of."""
     subject: str
     body: str
     sealed_code: str | None
     expires_at: datetime | None
     traceparent: str | None
+    created_at: datetime
     attempts: int
     """How many there were before this one."""
     school_name: str
@@ -85,6 +89,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     is_linked: bool = True
     """Whether the recipient is still to hear of the student."""
+    is_awaited: bool = False
+    """Whether the recipient, or their link to the student, was not heard of yet and may still be."""
     is_corrected: bool = False
     """Whether this alert was corrected."""
     was_alert_tried: bool = True

@@ -6,29 +6,66 @@ from uuid import UUID
 
 import msgspec
 
+from services.notification.deliveries import rules
 from services.notification.deliveries.schemas import Attempt, Standing
+from services.notification.roster import queries as roster
 from shared.database import Tx
 
-# Locks the alert's own delivery: a sender that has it in hand must have said so before we judge whether it was tried.
-LOCK_TRIED_ALERT: LiteralString = """
-SELECT delivery.attempts > 0
+# The `alert` that a correction corrects.
+CORRECTED: LiteralString = """
 FROM notification AS correction
 JOIN notification AS alert
   ON alert.school_id = correction.school_id
  AND alert.idempotency_key = correction.idempotency_key
  AND alert.recipient_person_id = correction.recipient_person_id
  AND alert.category = 'absence_alert'
-JOIN delivery
-  ON delivery.school_id = alert.school_id
- AND delivery.notification_id = alert.notification_id
+"""
+OF_CORRECTION: LiteralString = """
 WHERE correction.school_id = %(school_id)s
   AND correction.notification_id = %(notification_id)s
 FOR UPDATE OF delivery
 """
 
+# Locks the alert's own delivery: a sender that has it in hand must have said so before we judge whether it was tried.
+LOCK_TRIED_ALERT: LiteralString = (
+    "SELECT delivery.attempts > 0"
+    + CORRECTED
+    + """
+JOIN delivery
+  ON delivery.school_id = alert.school_id
+ AND delivery.notification_id = alert.notification_id
+"""
+    + OF_CORRECTION
+)
+
+
+# Of an alert that went into a digest: a digest that still waits leaves it out, as it is corrected.
+LOCK_TRIED_DIGEST: LiteralString = (
+    "SELECT delivery.attempts > 0"
+    + CORRECTED
+    + """
+JOIN digest_item AS item
+  ON item.school_id = alert.school_id
+ AND item.recipient_id = alert.recipient_person_id
+ AND item.notification_id = alert.notification_id
+JOIN digest
+  ON digest.school_id = item.school_id
+ AND digest.recipient_id = item.recipient_id
+ AND digest.day = item.day
+JOIN delivery
+  ON delivery.school_id = digest.school_id
+ AND delivery.delivery_id = digest.delivery_id
+"""
+    + OF_CORRECTION
+)
+
 
 async def was_alert_tried(tx: Tx, school_id: UUID, notification_id: UUID | None) -> bool:
-    return bool(await tx.value(bool, LOCK_TRIED_ALERT, school_id=school_id, notification_id=notification_id))
+    """By a mail of its own, or in a digest."""
+    correction = {"school_id": school_id, "notification_id": notification_id}
+    return bool(await tx.value(bool, LOCK_TRIED_ALERT, **correction)) or bool(
+        await tx.value(bool, LOCK_TRIED_DIGEST, **correction)
+    )
 
 
 STANDING: LiteralString = """
@@ -65,7 +102,8 @@ EXISTS (
 """
 
 
-# Uses notification_pkey, notification_subject_recipient and guardian_link_guardian.
+# Uses notification_pkey, notification_subject_recipient and guardian_link_guardian. Only a link that is known can say
+# that somebody is no longer to hear of a child; one that is not known may have been overtaken.
 NOTICE_STANDING: LiteralString = """
 SELECT notification.withdrawn_at IS NOT NULL AS is_withdrawn,
 coalesce(notification.expires_at <= %(now)s, false) AS is_over,
@@ -77,21 +115,34 @@ EXISTS (
       AND later.category = notification.category
       AND later.edition > coalesce(notification.edition, 0)
 ) AS is_superseded,
-(notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (
-    SELECT FROM guardian_link AS link
-    LEFT JOIN school ON school.school_id = link.school_id
-    CROSS JOIN LATERAL (
-        SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
-    ) AS calendar
-    WHERE link.school_id = notification.school_id
-      AND link.student_id = ANY(array_append(notification.student_ids, notification.student_id))
-      AND link.guardian_id = notification.recipient_person_id
-      AND link.is_active
-      AND link.may_see
-      AND coalesce(link.starts_on <= calendar.today, true)
-      AND coalesce(link.ends_on >= calendar.today, true)
-) AS is_linked
+sight.is_linked,
+NOT sight.is_linked AND notification.created_at > %(awaited_since)s AND EXISTS (
+    SELECT FROM unnest(array_append(notification.student_ids, notification.student_id)) AS child (student_id)
+    WHERE child.student_id IS NOT NULL
+      AND NOT EXISTS (
+          SELECT FROM guardian_link AS link
+          WHERE link.school_id = notification.school_id
+            AND link.student_id = child.student_id
+            AND link.guardian_id = notification.recipient_person_id
+      )
+) AS is_awaited
 FROM notification
+CROSS JOIN LATERAL (
+    SELECT (notification.student_id IS NULL AND cardinality(notification.student_ids) = 0) OR EXISTS (
+        SELECT FROM guardian_link AS link
+        LEFT JOIN school ON school.school_id = link.school_id
+        CROSS JOIN LATERAL (
+            SELECT (%(now)s::timestamptz AT TIME ZONE coalesce(school.time_zone, 'UTC'))::date AS today
+        ) AS calendar
+        WHERE link.school_id = notification.school_id
+          AND link.student_id = ANY(array_append(notification.student_ids, notification.student_id))
+          AND link.guardian_id = notification.recipient_person_id
+          AND link.is_active
+          AND link.may_see
+          AND coalesce(link.starts_on <= calendar.today, true)
+          AND coalesce(link.ends_on >= calendar.today, true)
+    ) AS is_linked
+) AS sight
 WHERE notification.school_id = %(school_id)s
   AND notification.notification_id = %(notification_id)s
 """
@@ -123,12 +174,25 @@ async def standing(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) 
     found = Standing()
     if attempt.notification_id is not None:
         notice = await tx.one(
-            Standing, NOTICE_STANDING, school_id=school_id, notification_id=attempt.notification_id, now=now
+            Standing,
+            NOTICE_STANDING,
+            school_id=school_id,
+            notification_id=attempt.notification_id,
+            now=now,
+            awaited_since=now - rules.AWAITED_FOR,
         )
         assert notice is not None
         found = notice
     gone = await tx.value(bool, IS_GONE, school_id=school_id, recipient_id=attempt.recipient_person_id)
-    return msgspec.structs.replace(found, is_gone=bool(gone))
+    is_awaited = found.is_awaited or await _is_recipient_awaited(tx, school_id, attempt, now=now)
+    return msgspec.structs.replace(found, is_gone=bool(gone), is_awaited=is_awaited)
+
+
+async def _is_recipient_awaited(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> bool:
+    recipient_id = attempt.recipient_person_id
+    if attempt.address or recipient_id is None or attempt.created_at <= now - rules.AWAITED_FOR:
+        return False
+    return recipient_id not in await roster.contacts(tx, school_id, [recipient_id])
 
 
 async def _standing_of_absence(tx: Tx, school_id: UUID, attempt: Attempt, *, now: datetime) -> Standing:

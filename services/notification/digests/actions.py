@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 
-from services.notification.deliveries import queries as deliveries
 from services.notification.digests import queries, rules
 from services.notification.digests.schemas import NewDigest, NewItem
 from services.notification.preferences import hours
@@ -14,7 +13,7 @@ from services.notification.preferences import rules as preferences
 from services.notification.preferences.schemas import Wishes
 from services.notification.roster import queries as roster
 from services.notification.wording import Text
-from shared.database import Tx
+from shared.database import Reader, Tx
 from shared.ids import new_id
 
 
@@ -49,11 +48,17 @@ async def put(
     return begun
 
 
-async def hurry(tx: Tx, school_id: UUID, recipient_id: UUID, wishes: Wishes, *, now: datetime) -> None:
-    """What waits comes earlier where the wishes say so by now: when quiet ends earlier, or at an earlier hour."""
-    for each in await queries.waiting(tx, school_id, recipient_id):
-        due_at = hours.digest_at(each.day, wishes.digest_hour, wishes.quiet_hours, wishes.time_zone)
-        await deliveries.bring_forward(tx, school_id, each.delivery_id, due_at=max(due_at, now))
+async def due(reader: Reader, school_id: UUID, recipient_id: UUID, wishes: Wishes) -> dict[UUID, datetime]:
+    """When the digests that wait for one recipient are due by these wishes, by their mail."""
+    return {
+        each.delivery_id: hours.digest_at(each.day, wishes.digest_hour, wishes.quiet_hours, wishes.time_zone)
+        for each in await queries.waiting(reader, school_id, recipient_id)
+    }
+
+
+async def is_awaited(tx: Tx, school_id: UUID, delivery_id: UUID, *, since: datetime) -> bool:
+    """Whether a link may still be heard of, by which the reader sees something of it that was told after `since`."""
+    return await queries.is_awaited(tx, school_id, delivery_id, since=since)
 
 
 async def written(

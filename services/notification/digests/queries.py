@@ -85,11 +85,8 @@ async def add_items(tx: Tx, school_id: UUID, items: Sequence[NewItem]) -> None:
     await tx.execute(ADD_ITEMS, school_id=school_id, rows=msgspec.json.encode(items).decode())
 
 
-# What is still true and may still be seen; of an absence that was corrected before its digest went out, nothing, and of
-# an announcement the last edition that its reader was told.
-ITEMS: LiteralString = """
-SELECT notification.notification_id, notification.category, notification.student_ids, sight.in_sight,
-       notification.title, notification.body, notification.deep_link, notification.created_at
+# What stands in a digest, as `notification`.
+TOLD: LiteralString = """
 FROM digest
 JOIN digest_item AS item
   ON item.school_id = digest.school_id
@@ -98,6 +95,17 @@ JOIN digest_item AS item
 JOIN notification
   ON notification.school_id = item.school_id
  AND notification.notification_id = item.notification_id
+"""
+
+# What is still true and may still be seen; of an absence that was corrected before its digest went out, nothing, and of
+# an announcement the last edition that its reader was told.
+ITEMS: LiteralString = (
+    """
+SELECT notification.notification_id, notification.category, notification.student_ids, sight.in_sight,
+       notification.title, notification.body, notification.deep_link, notification.created_at
+"""
+    + TOLD
+    + """
 CROSS JOIN LATERAL (
     SELECT ARRAY(
         SELECT DISTINCT link.student_id
@@ -152,8 +160,38 @@ WHERE digest.school_id = %(school_id)s
 ORDER BY notification.notification_id
 LIMIT 1000
 """
+)
 
 
 async def items(reader: Reader, school_id: UUID, delivery_id: UUID, *, now: datetime) -> list[Item]:
     """What is to stand in the digest that this delivery is; oldest first."""
     return await reader.all(Item, ITEMS, school_id=school_id, delivery_id=delivery_id, now=now)
+
+
+# Uses guardian_link_guardian. Of a child without any link: one that is known to have ended is not awaited.
+IS_AWAITED: LiteralString = (
+    """
+SELECT EXISTS (
+    SELECT
+"""
+    + TOLD
+    + """
+    CROSS JOIN LATERAL unnest(notification.student_ids) AS child (student_id)
+    WHERE digest.school_id = %(school_id)s
+      AND digest.delivery_id = %(delivery_id)s
+      AND notification.withdrawn_at IS NULL
+      AND notification.created_at > %(since)s
+      AND NOT EXISTS (
+          SELECT FROM guardian_link AS link
+          WHERE link.school_id = notification.school_id
+            AND link.student_id = child.student_id
+            AND link.guardian_id = notification.recipient_person_id
+      )
+)
+"""
+)
+
+
+async def is_awaited(reader: Reader, school_id: UUID, delivery_id: UUID, *, since: datetime) -> bool:
+    """Whether something in the digest, told after `since`, is about a child of whom the reader's link is not known."""
+    return bool(await reader.value(bool, IS_AWAITED, school_id=school_id, delivery_id=delivery_id, since=since))

@@ -40,12 +40,22 @@ async def rewrite(
     subject_id: UUID,
     category: Category,
     *,
+    edition: int,
     text: Text,
     expires_at: datetime | None,
 ) -> None:
-    """Change what was told of a subject. It is no news: open inboxes only count anew, as it may have expired."""
+    """Change what was told of a subject, up to this edition of it. It is no news: open inboxes only count anew, as it
+    may have expired.
+    """
     changed = await queries.rewrite(
-        tx, school_id, subject_id, category, title=text.title, body=text.body, expires_at=expires_at
+        tx,
+        school_id,
+        subject_id,
+        category,
+        edition=edition,
+        title=text.title,
+        body=text.body,
+        expires_at=expires_at,
     )
     announcer.announce(tx, school_id, {(each.recipient_person_id, READ) for each in changed})
 

@@ -233,6 +233,7 @@ SET title = %(title)s,
 WHERE school_id = %(school_id)s
   AND subject_id = %(subject_id)s
   AND category = %(category)s
+  AND coalesce(edition, 0) <= %(edition)s
   AND withdrawn_at IS NULL
   AND (title, body, expires_at) IS DISTINCT FROM (%(title)s, %(body)s, %(expires_at)s::timestamptz)
 RETURNING recipient_person_id
@@ -245,17 +246,19 @@ async def rewrite(
     subject_id: UUID,
     category: Category,
     *,
+    edition: int,
     title: str,
     body: str,
     expires_at: datetime | None,
 ) -> list[Told]:
-    """Make what was told of a subject read like this, read or not; whose inboxes this changes."""
+    """Make what was told of a subject, up to this edition, read like this, read or not; whose inboxes this changes."""
     return await tx.all(
         Told,
         REWRITE,
         school_id=school_id,
         subject_id=subject_id,
         category=category,
+        edition=edition,
         title=title,
         body=body,
         expires_at=expires_at,

@@ -1,6 +1,7 @@
 """One reader's stream of server-sent events (WHATWG HTML, section 9.2)."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator
 from typing import Final
 from uuid import UUID
@@ -16,7 +17,8 @@ from shared.identity import Caller
 from shared.ids import new_id
 
 HEARTBEAT_S: Final = 15.0
-RETRY: Final = b"retry: 2000\n\n"
+RETRY_MS: Final = (1000, 5000)
+"""When its reader comes again. All streams of a process end at once: not all of them shall come back at once."""
 HEARTBEAT: Final = b": heartbeat\n\n"
 BATCH: Final = 100
 """Missed notifications read at once."""
@@ -34,7 +36,7 @@ class InboxStream:
 
     async def events(self) -> AsyncGenerator[bytes]:
         with self._streams.hints(self._school_id, self._recipient_id) as hints:
-            yield RETRY
+            yield b"retry: %d\n\n" % random.randint(*RETRY_MS)
             async for missed in self._missed():
                 yield missed
             yield await self._unread_count()

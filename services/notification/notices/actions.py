@@ -67,14 +67,25 @@ class Herald:
         await deliveries.look_again(tx, school_id, [each.notification_id for each in withdrawn])
 
     async def rewrite(self, tx: Tx, school_id: UUID, notice: Notice) -> None:
-        """What was told of its subject, and what waits to be mailed of it, says this instead. Nobody is told so."""
+        """What was told of its subject, and what waits to be mailed of it, says this instead, up to the edition of the
+        notice. Nobody is told so.
+        """
         assert notice.subject_id is not None
         subject_id, category, text = notice.subject_id, notice.category, notice.text
+        edition = notice.edition or 0
         await inbox.rewrite(
-            tx, self._announcer, school_id, subject_id, category, text=text, expires_at=notice.expires_at
+            tx,
+            self._announcer,
+            school_id,
+            subject_id,
+            category,
+            edition=edition,
+            text=text,
+            expires_at=notice.expires_at,
         )
         body = self._mail_body(notice, await roster.school_settings(tx, school_id))
-        await deliveries.rewrite(tx, school_id, subject_id, category, Text(title=text.title, body=body))
+        mail = Text(title=text.title, body=body)
+        await deliveries.rewrite(tx, school_id, subject_id, category, mail, edition=edition)
 
     async def _mail(self, tx: Tx, school_id: UUID, told: Sequence[Told]) -> None:
         """Mails for who wants them at once, or has no address, which the office must see; digests for the others."""
@@ -105,6 +116,7 @@ class Herald:
             student_id=_only(notification.student_ids),
             day=notice.day,
             address=contact.email if contact else None,
+            is_awaited=contact is None,
             subject=notice.text.title,
             body=self._mail_body(notice, school),
             is_urgent=told.route.is_urgent,

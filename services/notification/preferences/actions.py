@@ -1,11 +1,13 @@
 """What people want, what schools insist on, and what follows from both."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from services.notification.deliveries import queries as deliveries
 from services.notification.digests import actions as digests
-from services.notification.preferences import queries, rules
+from services.notification.preferences import hours, queries, rules
 from services.notification.preferences.schemas import (
     EVERY_CHILD,
     Choice,
@@ -13,12 +15,16 @@ from services.notification.preferences.schemas import (
     Policy,
     Preferences,
     PreferencesRequest,
+    Waiting,
     Wishes,
 )
 from services.notification.roster import queries as roster
 from shared import clock
 from shared.database import Database, Reader, Tx
 from shared.identity import Caller, Role
+
+BATCH: Final = 1000
+"""Mails moved by one statement."""
 
 
 async def wishes_of(reader: Reader, school_id: UUID, recipient_ids: Iterable[UUID]) -> dict[UUID, Wishes]:
@@ -27,7 +33,7 @@ async def wishes_of(reader: Reader, school_id: UUID, recipient_ids: Iterable[UUI
     school = await roster.school_settings(reader, school_id)
     policy = await queries.policy(reader, school_id)
     choices = await queries.choices(reader, school_id, wanted)
-    hours = await queries.mail_hours(reader, school_id, wanted)
+    chosen_hours = await queries.mail_hours(reader, school_id, wanted)
     return {
         each: Wishes(
             choices=choices.get(each, {}),
@@ -37,7 +43,7 @@ async def wishes_of(reader: Reader, school_id: UUID, recipient_ids: Iterable[UUI
             policy=policy,
         )
         for each in wanted
-        for own in [hours.get(each, MailHours(recipient_id=each))]
+        for own in [chosen_hours.get(each, MailHours(recipient_id=each))]
     }
 
 
@@ -70,11 +76,12 @@ async def save_preferences(database: Database, caller: Caller, wanted: Preferenc
 
 
 async def _look_again(tx: Tx, school_id: UUID, recipient_id: UUID) -> None:
-    """What waits for the end of quiet hours is judged by the new ones."""
+    """What waits for the end of quiet hours is judged by the new ones, and digests come at their hour."""
     wishes = (await wishes_of(tx, school_id, [recipient_id]))[recipient_id]
     now = clock.now()
-    await deliveries.hurry_all_of(tx, school_id, recipient_id, now=now)
-    await digests.hurry(tx, school_id, recipient_id, wishes, now=now)
+    mails = dict.fromkeys(await deliveries.untried_for(tx, school_id, recipient_id), now)
+    of_digests = await digests.due(tx, school_id, recipient_id, wishes)
+    await deliveries.move(tx, school_id, mails | of_digests, now=now)
 
 
 async def save_policy(database: Database, school_id: UUID, wanted: Policy) -> Policy:
@@ -82,7 +89,27 @@ async def save_policy(database: Database, school_id: UUID, wanted: Policy) -> Po
     rules.require_clear(wanted)
     async with database.transaction(school_id=school_id) as tx:
         await queries.save_policy(tx, school_id, wanted)
+        await _look_at_all_again(tx, school_id)
     return wanted
+
+
+async def _look_at_all_again(tx: Tx, school_id: UUID) -> None:
+    """Of everybody at the school: digests come at their hour, and alerts are judged by the new policy."""
+    now = clock.now()
+    after = UUID(int=0)
+    while page := await queries.waiting_by_policy(tx, school_id, after=after, limit=BATCH):
+        wishes = await wishes_of(tx, school_id, [each.recipient_id for each in page])
+        await deliveries.move(
+            tx, school_id, {each.delivery_id: _due(each, wishes[each.recipient_id]) or now for each in page}, now=now
+        )
+        after = page[-1].delivery_id
+
+
+def _due(waiting: Waiting, wishes: Wishes) -> datetime | None:
+    """When a digest is due by these wishes; None for anything else."""
+    if waiting.day is None:
+        return None
+    return hours.digest_at(waiting.day, wishes.digest_hour, wishes.quiet_hours, wishes.time_zone)
 
 
 async def children_of(reader: Reader, caller: Caller) -> Sequence[UUID]:

@@ -18,6 +18,7 @@ from services.notification.preferences.schemas import (
     Policy,
     PreferencesRequest,
     SavedChoice,
+    Waiting,
 )
 from shared.database import Reader, Tx
 
@@ -81,6 +82,29 @@ SET at_once = excluded.at_once,
 
 async def save_policy(tx: Tx, school_id: UUID, wanted: Policy) -> None:
     await tx.execute(SAVE_POLICY, school_id=school_id, **msgspec.structs.asdict(wanted))
+
+
+# Uses delivery_state.
+WAITING_BY_POLICY: LiteralString = """
+SELECT delivery.delivery_id, delivery.recipient_person_id AS recipient_id, digest.day
+FROM delivery
+LEFT JOIN digest
+  ON digest.school_id = delivery.school_id
+ AND digest.delivery_id = delivery.delivery_id
+WHERE delivery.school_id = %(school_id)s
+  AND delivery.state = 'queued'
+  AND delivery.attempts = 0
+  AND delivery.category IN ('digest', 'absence_alert')
+  AND delivery.recipient_person_id IS NOT NULL
+  AND delivery.delivery_id > %(after)s
+ORDER BY delivery.delivery_id
+LIMIT %(limit)s
+"""
+
+
+async def waiting_by_policy(reader: Reader, school_id: UUID, *, after: UUID, limit: int) -> list[Waiting]:
+    """The next of what waits at a school for an hour that its policy has a say in."""
+    return await reader.all(Waiting, WAITING_BY_POLICY, school_id=school_id, after=after, limit=limit)
 
 
 # Uses guardian_link_guardian.

@@ -1,6 +1,6 @@
 """What people want to be told where and when, and what their school insists on."""
 
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -103,6 +103,15 @@ class MailHours(msgspec.Struct, frozen=True, kw_only=True):
         if self.quiet_starts_at is None or self.quiet_ends_at is None or self.quiet_days is None:
             return None
         return QuietHours(starts_at=self.quiet_starts_at, ends_at=self.quiet_ends_at, days=self.quiet_days)
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that was not yet tried, of those that the policy puts off: a digest, or an alert."""
+
+    delivery_id: UUID
+    recipient_id: UUID
+    day: date | None
+    """Of a digest, in the recipient's time zone."""
 
 
 class SavedChoice(msgspec.Struct, frozen=True, kw_only=True):

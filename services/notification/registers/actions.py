@@ -16,13 +16,16 @@ from shared.database import Tx
 
 
 async def remind(tx: Tx, herald: Herald, school_id: UUID, missing: RegisterMissing, *, missing_at: datetime) -> None:
-    """Nothing when it was saved since. What is missing again later, as somebody lacks a mark, is told again."""
+    """Nothing when it was saved since. What is missing again after a reminder was withdrawn, as a lesson was brought
+    back or somebody lacks a mark, is told again, once.
+    """
     if await queries.is_settled(tx, school_id, missing.lesson_id, missing_at=missing_at):
         return
     school = await roster.school_settings(tx, school_id)
+    earlier = await queries.withdrawn(tx, school_id, missing.lesson_id)
     notice = Notice(
         category="register_reminder",
-        idempotency_key=f"register:{missing.lesson_id}",
+        idempotency_key=f"register:{missing.lesson_id}" + (f":{earlier}" if earlier else ""),
         subject_id=missing.lesson_id,
         text=texts.register_missing(missing, school),
         deep_link=f"/lessons/{missing.lesson_id}/register",

@@ -22,6 +22,22 @@ async def is_settled(tx: Tx, school_id: UUID, lesson_id: UUID, *, missing_at: da
     return bool(await tx.value(bool, MISS, school_id=school_id, lesson_id=lesson_id, missing_at=missing_at))
 
 
+# Uses notification_subject_recipient.
+WITHDRAWN: LiteralString = """
+SELECT count(DISTINCT idempotency_key)
+FROM notification
+WHERE school_id = %(school_id)s
+  AND subject_id = %(lesson_id)s
+  AND category = 'register_reminder'
+  AND withdrawn_at IS NOT NULL
+"""
+
+
+async def withdrawn(tx: Tx, school_id: UUID, lesson_id: UUID) -> int:
+    """How often it was told to be missing, and then that it no longer was."""
+    return await tx.value(int, WITHDRAWN, school_id=school_id, lesson_id=lesson_id) or 0
+
+
 # In the order of the key, so that two who settle the same at once wait for each other and never in a circle.
 SETTLE: LiteralString = """
 WITH settled AS (

@@ -13,12 +13,15 @@ async def register_missing(herald: Herald, tx: Tx, event: RegisterMissing, envel
 
 
 async def register_saved(herald: Herald, tx: Tx, event: RegisterSaved, envelope: Envelope) -> None:
+    """One that leaves somebody out is still missing."""
+    if event.is_complete is False:
+        return
     assert envelope.schoolid is not None
     await actions.settle(tx, herald, envelope.schoolid, [event.lesson_id], settled_at=envelope.time)
 
 
 async def lessons_planned(herald: Herald, tx: Tx, event: LessonsPlanned, envelope: Envelope) -> None:
-    """A lesson that is cancelled needs no register."""
+    """A lesson that does not meet, as it is cancelled or its day a holiday by now, needs no register."""
     assert envelope.schoolid is not None
-    cancelled = [each.lesson_id for each in event.lessons if each.is_cancelled]
-    await actions.settle(tx, herald, envelope.schoolid, cancelled, settled_at=envelope.time)
+    unmet = [each.lesson_id for each in event.lessons if each.is_cancelled or each.is_on_holiday]
+    await actions.settle(tx, herald, envelope.schoolid, unmet, settled_at=envelope.time)

@@ -220,7 +220,7 @@ async def student_names(reader: Reader, school_id: UUID, student_ids: Sequence[U
 # Uses guardian_link_student, guardian_pkey and membership_person.
 ALERT_RECIPIENTS: LiteralString = """
 SELECT DISTINCT absence.student_id, absence.day, guardian.guardian_id
-FROM unnest(%(student_ids)s::uuid[], %(days)s::date[], %(changed_by)s::uuid[]) AS absence (student_id, day, changed_by)
+FROM unnest(%(student_ids)s::uuid[], %(days)s::date[], %(marked_by)s::uuid[]) AS absence (student_id, day, marked_by)
 JOIN guardian_link AS link
   ON link.school_id = %(school_id)s
  AND link.student_id = absence.student_id
@@ -237,7 +237,7 @@ WHERE link.is_active
       SELECT FROM membership
       WHERE membership.school_id = guardian.school_id
         AND membership.person_id = guardian.guardian_id
-        AND membership.user_id = absence.changed_by
+        AND membership.user_id = absence.marked_by
         AND membership.is_active
   )
 ORDER BY absence.student_id, absence.day, guardian.guardian_id
@@ -251,13 +251,13 @@ async def alert_recipients(
     *,
     student_ids: Sequence[UUID],
     days: Sequence[date],
-    changed_by: Sequence[UUID],
+    marked_by: Sequence[UUID | None],
     today: date,
 ) -> list[AlertRecipient]:
-    """Whom to tell of the days of students, given side by side with the login that saved each.
+    """Whom to tell of the days of students, given side by side with the login that made all marks of each.
 
     Everybody with a link that receives alerts, was in force on that day and has not ended since, once, but not about
-    their own action. Who may not see the child is not told either.
+    their own marks. Who may not see the child is not told either.
     """
     return await reader.all(
         AlertRecipient,
@@ -265,7 +265,7 @@ async def alert_recipients(
         school_id=school_id,
         student_ids=list(student_ids),
         days=list(days),
-        changed_by=list(changed_by),
+        marked_by=list(marked_by),
         today=today,
     )
 

@@ -1,5 +1,6 @@
 """A school with people in it, made as it comes about in life: by events."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -100,9 +101,11 @@ class School:
         await self.hear(event, about=student_id)
         return student_id
 
-    async def guardian(self, *children: UUID, email: str | None = "", **link: Any) -> UUID:
+    async def guardian(
+        self, *children: UUID, email: str | None = "", guardian_id: UUID | None = None, **link: Any
+    ) -> UUID:
         """With an address of their own, unless told otherwise, and a link to each of `children`."""
-        guardian_id = new_id()
+        guardian_id = guardian_id or new_id()
         address = f"{guardian_id}@home.test" if email == "" else email
         event = GuardianChanged(
             guardian_id=guardian_id, given_name="Anne", family_name="Byron", email=address, is_active=True
@@ -234,6 +237,7 @@ class School:
         version: int | None = None,
         lessons: tuple[str, ...] = ("Maths",),
         by: UUID | None = None,
+        marked_by: Sequence[UUID] | None = None,
         status: Literal["absent", "excused", "late", "present", "unmarked"] | None = None,
         **how: Any,
     ) -> None:
@@ -246,6 +250,7 @@ class School:
             lessons=list(lessons) if absent else [],
             changed_at=clock.now(),
             changed_by=by or self.teacher_login,
+            marked_by=None if marked_by is None else list(marked_by),
         )
         await self.hear(event, about=(student_id, event.day), version=version, **how)
 

@@ -190,6 +190,53 @@ async def test_a_teacher_hears_of_their_own_child_from_a_colleague(school: Schoo
     assert await school.told() == [(teacher_and_mother, ALERT)]
 
 
+async def test_who_explains_one_lesson_is_alerted_of_another(school: School) -> None:
+    """A report changes the day; the absence that is left was marked by a teacher."""
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.login(mother, user_id=(login := new_id()))
+    await school.mark(ada, absent=True, lessons=("Maths", "Art"), marked_by=[school.teacher_login])
+
+    await school.mark(ada, absent=True, lessons=("Art",), by=login, marked_by=[school.teacher_login])
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_who_takes_a_report_back_is_alerted(school: School) -> None:
+    ada = await school.student()
+    mother = await school.guardian(ada)
+    await school.login(mother, user_id=(login := new_id()))
+    await school.mark(ada, absent=False, status="excused", by=login, marked_by=[])
+
+    await school.mark(ada, absent=True, by=login, marked_by=[school.teacher_login])
+    await school.grace_ends()
+
+    assert await school.told() == [(mother, ALERT)]
+
+
+async def test_who_made_one_of_several_marks_is_alerted_of_the_others(school: School) -> None:
+    ada = await school.student()
+    teacher_and_mother = await school.guardian(ada)
+    await school.login(teacher_and_mother, user_id=school.teacher_login)
+
+    await school.mark(ada, absent=True, lessons=("Maths", "Art"), marked_by=[new_id(), school.teacher_login])
+    await school.grace_ends()
+
+    assert await school.told() == [(teacher_and_mother, ALERT)]
+
+
+async def test_nobody_is_alerted_about_their_own_mark_whoever_changed_the_day_since(school: School) -> None:
+    ada = await school.student()
+    teacher_and_mother = await school.guardian(ada)
+    await school.login(teacher_and_mother, user_id=school.teacher_login)
+
+    await school.mark(ada, absent=True, by=new_id(), marked_by=[school.teacher_login])
+    await school.grace_ends()
+
+    assert await school.told() == []
+
+
 async def test_a_guardian_of_two_hears_of_each_child(school: School) -> None:
     ada, byron = await school.student("Ada"), await school.student("Byron")
     mother = await school.guardian(ada, byron)

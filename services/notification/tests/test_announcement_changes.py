@@ -215,6 +215,27 @@ async def test_of_two_editions_that_wait_to_be_mailed_the_last_is(
     assert "Edition 1" in to_tom["Subject"] + to_tom.get_content()
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_an_edit_of_an_earlier_edition_that_comes_late_changes_nothing_of_a_later(
+    school: School, worker: Worker, seen: Seen, mail_server: MailServer, order: tuple[int, ...]
+) -> None:
+    tess, tom, id_ = await school.teacher(), await school.teacher(), new_id()
+    events: list[tuple[Any, int]] = [
+        (announcement(id_, somebody(tom)), 1),
+        (announcement(id_, somebody(tess), edition=2, title="Next trip", body=LATER), 2),
+        (changed(id_, title="Trip", expires_at=clock.now() - timedelta(hours=1)), 4),
+    ]
+
+    for number in order:
+        event, version = events[number]
+        await deliver(worker, event, school_id=school.school_id, version=version)
+    await school.mails_are_sent()
+
+    assert await texts(seen, tess) == [("Next trip", LATER)]
+    assert await texts(seen, tom) == []
+    assert [mail["Subject"] for mail in mail_server.mails] == ["Next trip"]
+
+
 # -- What did not go out.
 
 
@@ -262,6 +283,27 @@ async def test_once_it_went_out_nobody_is_told_any_more_that_it_did_not(
     for event, version in events if comes_first == "held" else reversed(events):
         await school.hear(event, about=new_id(), version=version)
     await school.mails_are_sent()
+
+    assert await seen.items(tess, "teacher") == []
+    assert mail_server.mails == []
+
+
+@pytest.mark.parametrize("comes_first", ["held", "withdrawn"])
+@pytest.mark.parametrize("is_digest", [True, False], ids=["digest", "quiet"])
+async def test_once_it_is_withdrawn_its_author_is_not_told_to_send_it_again(
+    school: School, seen: Seen, mail_server: MailServer, at: Clock, comes_first: str, is_digest: bool
+) -> None:
+    tess, id_ = await school.teacher(), new_id()
+    await wish(school, tess, *(daily() if is_digest else []), quiet_hours=NIGHT)
+    at.to("2026-06-10T23:00")
+
+    if comes_first == "withdrawn":
+        await school.withdraw(id_)
+    await school.hear(held(id_, tess), about=id_, version=3)
+    if comes_first == "held":
+        await school.withdraw(id_)
+    at.to("2026-06-11T17:00")
+    await school.sender.send_due()
 
     assert await seen.items(tess, "teacher") == []
     assert mail_server.mails == []

@@ -687,6 +687,7 @@ def attempt(**fields: Any) -> Attempt:
         "sealed_code": None,
         "expires_at": None,
         "traceparent": None,
+        "created_at": datetime.fromisoformat("2026-09-01T08:00:00+00:00"),
         "attempts": 0,
         "school_name": "Lincoln Elementary",
         **fields,

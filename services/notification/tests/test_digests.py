@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from services.notification.deliveries import queries as deliveries
+from services.notification.deliveries import standing
 from services.notification.deliveries.actions import Sender
 from services.notification.digests import actions, rules
 from services.notification.digests import queries as digest_queries
@@ -392,9 +393,8 @@ async def test_who_has_children_at_two_schools_gets_a_digest_of_each(
     assert sorted(mail.get_content().splitlines()[0] for mail in mail_server.mails) == ["== Ada ==", "== Ben =="]
 
 
-async def test_a_correction_of_what_an_earlier_digest_told_is_told(
-    school: School, mail_server: MailServer, at: Clock
-) -> None:
+async def alerted_by_digest(school: School, at: Clock) -> tuple[UUID, UUID]:
+    """A student, and the mother for whom the alert of today's absence waits in a digest."""
     await insist(school, at_once=[])
     ada = await school.student("Ada")
     mother = await school.guardian(ada)
@@ -402,6 +402,13 @@ async def test_a_correction_of_what_an_earlier_digest_told_is_told(
     school.today = at.now().date()
     await school.mark(ada, absent=True)
     await school.grace_ends()
+    return ada, mother
+
+
+async def test_a_correction_of_what_an_earlier_digest_told_is_told(
+    school: School, mail_server: MailServer, at: Clock
+) -> None:
+    ada, _ = await alerted_by_digest(school, at)
     at.to("2026-06-10T17:00")
     await send(school)
     await school.mark(ada, absent=False)
@@ -411,6 +418,38 @@ async def test_a_correction_of_what_an_earlier_digest_told_is_told(
     alert, correction = mail_server.mails
     assert "Ada was marked absent" in alert.get_content()
     assert "Ada: absence corrected" in correction.get_content()
+
+
+@pytest.mark.parametrize("has_gone_out", [True, False])
+async def test_a_correction_at_once_follows_an_alert_that_a_digest_told_and_no_other(
+    school: School, mail_server: MailServer, at: Clock, has_gone_out: bool
+) -> None:
+    ada, mother = await alerted_by_digest(school, at)
+    at.to("2026-06-10T17:00" if has_gone_out else "2026-06-10T16:00")
+    await send(school)
+    await wish(school, mother)
+    await school.mark(ada, absent=False)
+    await send(school)
+    at.to("2026-06-10T18:00")
+    await send(school)
+
+    subjects = [mail["Subject"] for mail in mail_server.mails]
+    assert subjects == (["Lincoln Elementary: 1 notification", "Ada: absence corrected"] if has_gone_out else [])
+
+
+async def test_control_who_asks_only_for_the_alerts_own_mail_never_corrects_what_a_digest_told(
+    school: School, mail_server: MailServer, at: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "LOCK_TRIED_DIGEST", standing.LOCK_TRIED_ALERT)
+    ada, mother = await alerted_by_digest(school, at)
+    at.to("2026-06-10T17:00")
+    await send(school)
+    await wish(school, mother)
+
+    await school.mark(ada, absent=False)
+    await send(school)
+
+    assert [mail["Subject"] for mail in mail_server.mails] == ["Lincoln Elementary: 1 notification"]
 
 
 async def test_a_digest_of_which_nothing_is_left_is_not_sent(

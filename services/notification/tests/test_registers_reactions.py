@@ -16,7 +16,7 @@ from shared.contracts.academic import LessonOfDay, LessonsPlanned, RegisterMissi
 from shared.ids import new_id
 
 
-def saved(missing: RegisterMissing) -> RegisterSaved:
+def saved(missing: RegisterMissing, *, is_complete: bool | None = None) -> RegisterSaved:
     return RegisterSaved(
         lesson_id=missing.lesson_id,
         day=missing.day,
@@ -25,10 +25,13 @@ def saved(missing: RegisterMissing) -> RegisterSaved:
         absent=1,
         late=0,
         excused=0,
+        is_complete=is_complete,
     )
 
 
-def planned(*lessons: RegisterMissing, cancelled: Sequence[RegisterMissing] = ()) -> LessonsPlanned:
+def planned(
+    *lessons: RegisterMissing, cancelled: Sequence[RegisterMissing] = (), off: Sequence[RegisterMissing] = ()
+) -> LessonsPlanned:
     return LessonsPlanned(
         day=lessons[0].day,
         lessons=[
@@ -40,6 +43,7 @@ def planned(*lessons: RegisterMissing, cancelled: Sequence[RegisterMissing] = ()
                 ends_at=each.ends_at,
                 teacher_ids=each.teacher_ids,
                 is_cancelled=each in cancelled,
+                is_on_holiday=each in off,
             )
             for each in lessons
         ],
@@ -119,6 +123,29 @@ async def test_what_is_told_late_of_a_saved_register_reaches_nobody_and_what_is_
     assert item["deep_link"] == f"/lessons/{lacking.lesson_id}/register"
 
 
+@pytest.mark.parametrize(("is_complete", "left"), [(False, 1), (True, 0), (None, 0)])
+async def test_a_register_that_leaves_somebody_out_is_still_missing(
+    school: School, seen: Seen, is_complete: bool | None, left: int
+) -> None:
+    """The release before does not say whether it does."""
+    tess = await school.teacher()
+    await school.hear(missing := school.missing(tess), about=new_id())
+
+    await school.hear(saved(missing, is_complete=is_complete), about=missing.lesson_id, version=1)
+
+    assert len(await seen.items(tess, "teacher")) == left
+
+
+async def test_a_register_that_left_somebody_out_is_missing_until_it_is_complete(school: School, seen: Seen) -> None:
+    tess = await school.teacher()
+    await school.hear(missing := school.missing(tess), about=new_id())
+    await school.hear(saved(missing, is_complete=False), about=missing.lesson_id, version=1)
+
+    await school.hear(saved(missing, is_complete=True), about=missing.lesson_id, version=2)
+
+    assert await seen.items(tess, "teacher") == []
+
+
 async def test_nobody_is_reminded_of_a_lesson_that_is_cancelled(school: School, seen: Seen, at: Clock) -> None:
     tess = await school.teacher()
     maths, arts = school.missing(tess), school.missing(tess, class_title="Arts 5b")
@@ -126,6 +153,34 @@ async def test_nobody_is_reminded_of_a_lesson_that_is_cancelled(school: School, 
         await school.hear(each, about=new_id())
 
     await school.hear(planned(maths, arts, cancelled=[maths]), about="day")
+
+    assert await seen.titles(tess, "teacher") == ["Arts 5b: register missing"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_who_was_reminded_of_a_lesson_that_was_cancelled_hears_of_it_once_it_is_brought_back(
+    school: School, seen: Seen, at: Clock, order: tuple[int, ...]
+) -> None:
+    tess = await school.teacher()
+    maths = school.missing(tess)
+    begin = at.now()
+    told = [(maths, 0), (planned(maths, cancelled=[maths]), 10), (maths, 20)]
+
+    for number in (*order, *order):
+        event, minutes = told[number]
+        at.at = begin + timedelta(minutes=minutes)
+        await school.hear(event, about=new_id())
+
+    assert await seen.titles(tess, "teacher") == ["Maths 5b: register missing"]
+
+
+async def test_nobody_is_reminded_of_a_lesson_whose_day_became_a_holiday(school: School, seen: Seen) -> None:
+    tess = await school.teacher()
+    maths, arts = school.missing(tess), school.missing(tess, class_title="Arts 5b")
+    for each in (maths, arts):
+        await school.hear(each, about=new_id())
+
+    await school.hear(planned(maths, arts, off=[maths]), about="day")
 
     assert await seen.titles(tess, "teacher") == ["Arts 5b: register missing"]
 
