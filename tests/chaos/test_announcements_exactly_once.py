@@ -129,7 +129,7 @@ class Trial:
             await asyncio.sleep(0.05)
 
     def _account(self, note: str) -> Account:
-        """Of those withdrawn, whatever was told is as it should be, as long as it was told once."""
+        """Of those withdrawn, and to who left, whatever was told is as it should be, as long as it was told once."""
         told = Counter(
             f"{event.announcement_id}/{event.edition}/{each.recipient_id}"
             for event in self._events(AnnouncementSent)
@@ -140,7 +140,8 @@ class Trial:
             f"{announcement_id}/{number}/{recipient_id}"
             for announcement_id, state, edition, recipient_id in audiences
             for number in range(1, edition + 1)
-            if state == "sent" or f"{announcement_id}/{number}/{recipient_id}" in told
+            if (state == "sent" and recipient_id not in self.left)
+            or f"{announcement_id}/{number}/{recipient_id}" in told
         }
         return account(attempted=expected, acknowledged=expected, expected=expected, seen=told, note=note)
 

@@ -1,6 +1,7 @@
 """Writing announcements: each change takes the row first, so that edits, withdrawals and the sending take turns."""
 
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,8 @@ from shared.database import Database, Reader, Tx
 from shared.identity import Caller, Role
 from shared.ids import new_id
 from shared.outbox import publish
+
+ENDS: Final = ("pinned_until", "expires_at")
 
 
 def author_of(caller: Caller) -> Author:
@@ -91,6 +94,10 @@ async def edit(
         row = await _locked(tx, caller, announcement_id, version=change.version)
         after = rules.edited(row, change, now=now)
         await _require(tx, caller.school, row, after, now=now)
+        if rules.must_reach_its_audience(row, after, change) and (caller.role == Role.TEACHER or change.notify):
+            await audiences.require_reach(
+                tx, caller.school, rules.author_of(row), row.rules, day=await _today(tx, caller.school, now)
+            )
         if after.state == "sending" and row.state == "sent":
             after = msgspec.structs.replace(after, sent_by=caller.user_id, traceparent=telemetry.traceparent())
             await queries.await_announcement(tx, school_id=caller.school, announcement_id=announcement_id, due_at=now)
@@ -110,11 +117,13 @@ async def send(
     Raises NotFound, StaleAnnouncement, NotToBeSent, NoSuchTime, NoSuchEnd, NobodyToTell.
     """
     async with database.transaction(school_id=caller.school) as tx:
+        # The school before the announcement, as when its zone changes: `reschedule` then finds what this leaves behind.
+        zone = await roster.held_time_zone_of(tx, school_id=caller.school)
         row = await _locked(tx, caller, announcement_id, version=request.version)
         rules.require_to_be_sent(row)
-        zone = await roster.time_zone_of(tx, school_id=caller.school)
         send_at = now if request.at is None else rules.require_time(request.at, zone, now=now)
-        rules.require_kept_until(row, send_at, pointer="/at")
+        for name in ENDS:
+            rules.require_end_after(name, getattr(row, name), send_at, pointer="/at")
         if request.at is None:
             day = clock.school_day(now, zone)
             await audiences.require_somebody(tx, caller.school, rules.author_of(row), row.rules, day=day)
@@ -154,9 +163,10 @@ async def withdraw(
         after = rules.withdrawn(row, now=now)
         await queries.save_announcement(tx, school_id=caller.school, row=after)
         await queries.forget_announcement(tx, school_id=caller.school, announcement_id=announcement_id)
-        if row.state in rules.GONE_OUT:
+        if row.sent_by is not None:  # somebody may have heard of it, if only its author that it was held
             event = AnnouncementWithdrawn(announcement_id=announcement_id, withdrawn_at=now)
             await publish(tx, event, school_id=caller.school, subject=str(announcement_id), version=after.version)
+        if row.state in rules.GONE_OUT:
             await tell_of_change(tx, caller.school, after)
         return await _shown(tx, caller.school, after)
 
@@ -203,12 +213,12 @@ async def _require(
     """What is new in `after` must make sense; what stood there before may have been overtaken by time."""
     author = rules.author_of(after)
     rules.require_urgency(author, is_urgent=after.is_urgent)
-    if before is None or before.pinned_until != after.pinned_until:
-        rules.require_end("pinned_until", after.pinned_until, now=now)
-    if before is None or before.expires_at != after.expires_at:
-        rules.require_end("expires_at", after.expires_at, now=now)
-        if after.state == "scheduled" and after.send_at is not None:
-            rules.require_kept_until(after, after.send_at, pointer="/expires_at")
+    for name in ENDS:
+        end = getattr(after, name)
+        if before is None or getattr(before, name) != end:
+            rules.require_end(name, end, now=now)
+            if after.state == "scheduled" and after.send_at is not None:
+                rules.require_end_after(name, end, after.send_at, pointer=f"/{name}")
     if before is None or before.rules != after.rules:
         day = await _today(tx, school_id, now)
         await audiences.require(tx, school_id, author, after.rules, day=day)

@@ -13,7 +13,13 @@ from services.communication.announcements.schemas import (
     DueAnnouncement,
     Told,
 )
-from services.communication.audiences.queries import AUDIENCE, parameters
+from services.communication.audiences.queries import (
+    AUDIENCE,
+    CHILD_OF_AUTHORS_CLASSES,
+    OF_AUTHORS_CLASSES,
+    PRESENT,
+    parameters,
+)
 from services.communication.audiences.schemas import Author, Reach
 from shared.database import Reader, Tx
 
@@ -176,14 +182,46 @@ async def freeze(
     )
 
 
-# A guardian hears of it for the children that they may see on the day, and no more when there are none; uses
+# Whether a `recipient` is not known to have left. Who runs the school is known by their memberships.
+STILL_THERE: LiteralString = """
+CASE recipient.role
+    WHEN 'student' THEN NOT EXISTS (
+        SELECT FROM student
+        WHERE student.school_id = %(school_id)s AND student.student_id = recipient.recipient_id
+        AND NOT student.is_active
+    )
+    WHEN 'guardian' THEN NOT EXISTS (
+        SELECT FROM guardian
+        WHERE guardian.school_id = %(school_id)s AND guardian.guardian_id = recipient.recipient_id
+        AND NOT guardian.is_active
+    )
+    WHEN 'teacher' THEN NOT EXISTS (
+        SELECT FROM teacher
+        WHERE teacher.school_id = %(school_id)s AND teacher.teacher_id = recipient.recipient_id
+        AND NOT teacher.is_active
+    )
+    ELSE EXISTS (
+        SELECT FROM membership
+        WHERE membership.school_id = %(school_id)s AND membership.user_id = recipient.recipient_id
+        AND membership.role = 'school_admin' AND membership.is_active
+    )
+END
+"""
+
+# A guardian hears of it for the children that they may see on the day, and no more when there are none; a teacher tells
+# those of their classes only; who is known to have left is told nothing, nor is their family for them. Uses
 # announcement_recipient_part and guardian_link_guardian.
-PART: LiteralString = """
+PART: LiteralString = (
+    "WITH "
+    + PRESENT
+    + """
 SELECT recipient.recipient_id, recipient.role, coalesce(seen.student_ids, '{}') AS student_ids
 FROM announcement_recipient AS recipient
 LEFT JOIN LATERAL (
     SELECT array_agg(DISTINCT link.student_id ORDER BY link.student_id) AS student_ids
     FROM guardian_link AS link
+    CROSS JOIN LATERAL (SELECT link.student_id) AS child
+    LEFT JOIN student ON student.school_id = link.school_id AND student.student_id = link.student_id
     WHERE link.school_id = %(school_id)s
     AND link.guardian_id = recipient.recipient_id
     AND link.student_id = ANY(recipient.student_ids)
@@ -191,18 +229,36 @@ LEFT JOIN LATERAL (
     AND link.may_see
     AND (link.starts_on IS NULL OR link.starts_on <= %(day)s)
     AND (link.ends_on IS NULL OR link.ends_on >= %(day)s)
+    AND coalesce(student.is_active, true)
+    AND """
+    + CHILD_OF_AUTHORS_CLASSES
+    + """
 ) AS seen ON recipient.role = 'guardian'
 WHERE recipient.school_id = %(school_id)s
 AND recipient.announcement_id = %(announcement_id)s
 AND recipient.part = %(part)s
 AND (recipient.role <> 'guardian' OR seen.student_ids IS NOT NULL)
+AND """
+    + OF_AUTHORS_CLASSES
+    + "AND "
+    + STILL_THERE
+    + """
 ORDER BY recipient.recipient_id
 LIMIT 1000
 """
+)
 
 
-async def part(tx: Tx, *, school_id: UUID, announcement_id: UUID, number: int, day: date) -> list[Told]:
-    return await tx.all(Told, PART, school_id=school_id, announcement_id=announcement_id, part=number, day=day)
+async def part(tx: Tx, *, school_id: UUID, announcement_id: UUID, author: Author, number: int, day: date) -> list[Told]:
+    return await tx.all(
+        Told,
+        PART,
+        school_id=school_id,
+        announcement_id=announcement_id,
+        teacher_id=author.teacher_id,
+        part=number,
+        day=day,
+    )
 
 
 AWAIT_ANNOUNCEMENT: LiteralString = """

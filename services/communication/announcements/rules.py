@@ -23,6 +23,8 @@ PART: Final = 500
 """How many recipients an event holds at the most."""
 FURTHEST: Final = timedelta(days=400)
 """How far ahead an announcement may be planned, pinned or kept."""
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 GONE_OUT: Final = frozenset({"sending", "sent"})
 NOT_YET_OUT: Final = frozenset({"draft", "scheduled", "held"})
 
@@ -117,11 +119,11 @@ def require_end(name: str, end: datetime | None, *, now: datetime) -> None:
         raise NoSuchEnd(detail, errors=[FieldError(f"/{name}", detail)])
 
 
-def require_kept_until(row: AnnouncementRow, send_at: datetime, *, pointer: str) -> None:
-    """Raises NoSuchEnd for what would have expired before it went out."""
-    if row.expires_at is not None and row.expires_at <= send_at:
-        detail = f"It would go out at {send_at} and expire at {row.expires_at}."
-        raise NoSuchEnd("It would have expired when it goes out.", errors=[FieldError(pointer, detail)])
+def require_end_after(name: str, end: datetime | None, send_at: datetime, *, pointer: str) -> None:
+    """Raises NoSuchEnd for an end that would have come before the announcement goes out."""
+    if end is not None and end <= send_at:
+        detail = f"It would go out at {send_at}, and `{name}` is {end}."
+        raise NoSuchEnd(f"`{name}` would be over when it goes out.", errors=[FieldError(pointer, detail)])
 
 
 def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -> AnnouncementRow:
@@ -144,6 +146,19 @@ def edited(row: AnnouncementRow, change: AnnouncementChange, *, now: datetime) -
     if change.notify and is_expired(after, now=now):
         raise NotYetSent("It has expired; move `expires_at` as well.")
     return told_again(after) if change.notify else after
+
+
+def must_reach_its_audience(before: AnnouncementRow, after: AnnouncementRow, change: AnnouncementChange) -> bool:
+    """Whether a teacher's announcement, out already, comes to its readers with something new, or anew, or for longer.
+
+    To show them less of it asks for nothing: it is what is left to a teacher who lost the class.
+    """
+    if before.author_person_id is None or before.state not in GONE_OUT:
+        return False
+    is_other = (after.title, after.body) != (before.title, before.body) or change.file_ids is not UNSET
+    is_kept_longer = (after.expires_at or FOREVER) > (before.expires_at or FOREVER)
+    is_pinned_longer = (after.pinned_until or NEVER) > (before.pinned_until or NEVER)
+    return is_other or is_kept_longer or is_pinned_longer or change.notify
 
 
 def told_again(row: AnnouncementRow) -> AnnouncementRow:

@@ -1,7 +1,7 @@
 """Announcements, as those who write them see them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,11 +14,30 @@ HoldReason = Literal["nobody_to_tell", "expired", "day_over"]
 """`day_over`: it was for those absent on the day when it was to go out, and the school has another day by now."""
 AuthorRole = Literal["school_admin", "teacher"]
 
+UNSEEN: Final = (
+    r"\x20\x80-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+)
+"""Characters that show nothing: spaces of all kinds, joiners, marks of direction and of variants, fillers.
+
+The patterns eat those in front, want one that is seen, then take the rest: nothing is tried twice, however long it is.
+"""
 Title = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"),
+    msgspec.Meta(
+        min_length=1,
+        max_length=200,
+        pattern=rf"^[{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x1f\x7f]*$(?!\n)",
+    ),
 ]
-Body = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+Body = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=10_000,
+        pattern=rf"^[\t\n\r{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$",
+    ),
+]
 """Plain text; addresses in it are for the front end to make links of."""
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 LocalTime = Annotated[datetime, msgspec.Meta(tz=False)]

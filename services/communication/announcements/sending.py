@@ -117,7 +117,12 @@ async def _tell_part(tx: Tx, school_id: UUID, row: AnnouncementRow) -> None:
     assert row.sent_by is not None
     day = clock.school_day(clock.now(), await roster.time_zone_of(tx, school_id=school_id))
     told = await queries.part(
-        tx, school_id=school_id, announcement_id=row.announcement_id, number=row.next_part, day=day
+        tx,
+        school_id=school_id,
+        announcement_id=row.announcement_id,
+        author=rules.author_of(row),
+        number=row.next_part,
+        day=day,
     )
     event = AnnouncementSent(
         announcement_id=row.announcement_id,

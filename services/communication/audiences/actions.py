@@ -4,6 +4,8 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from services.communication.audiences import queries, rules
 from services.communication.audiences.schemas import Audience, Author, Preview, RecipientKey
 from shared.database import Tx
@@ -24,6 +26,11 @@ async def require(tx: Tx, school_id: UUID, author: Author, audience: Audience, *
     if persons.person_ids:
         known = await queries.reachable(tx, school_id=school_id, author=author, reach=persons, day=day)
         rules.require_known(rules.person_ids(audience), known)
+
+
+async def require_reach(tx: Tx, school_id: UUID, author: Author, audience: Audience, *, day: date) -> None:
+    """As `require`, of one that is frozen: whom it leaves out may be gone by now."""
+    await require(tx, school_id, author, msgspec.structs.replace(audience, exclude=[]), day=day)
 
 
 async def preview(tx: Tx, school_id: UUID, author: Author, audience: Audience, *, day: date) -> Preview:

@@ -15,12 +15,8 @@ from services.communication.audiences.schemas import (
 )
 from shared.database import Tx
 
-# The people of an audience as `recipient`, each once. A scan of the school's people: it is done once for each sending.
-#
-# `present` are the members of classes on the day, of a teacher's own classes when the author is one; `pupil` are the
-# students that the author can reach, each with whether any rule names them and whether any names their guardians. Who
-# runs the school and teaches may be `addressed` as both, and is told once, as a teacher.
-AUDIENCE: LiteralString = """
+# The members of classes on the day as `present`, of a teacher's own classes when the author is one.
+PRESENT: LiteralString = """
 taught AS (
     SELECT member.class_id
     FROM class_member AS member
@@ -39,7 +35,30 @@ present AS (
     AND member.starts_on <= %(day)s::date AND (member.ends_on IS NULL OR member.ends_on >= %(day)s::date)
     AND school_class.is_active
     AND (%(teacher_id)s::uuid IS NULL OR member.class_id IN (SELECT taught.class_id FROM taught))
-),
+)
+"""
+
+# Whether a `recipient` of a frozen audience, or a `child` that a guardian has it for, is still of the classes of the
+# author, should that be a teacher. The office reaches everybody. Both need PRESENT.
+OF_AUTHORS_CLASSES: LiteralString = """
+(%(teacher_id)s::uuid IS NULL OR recipient.role = 'guardian' OR (recipient.role, recipient.recipient_id) IN (
+    SELECT present.role, present.person_id FROM present
+))
+"""
+CHILD_OF_AUTHORS_CLASSES: LiteralString = """
+(%(teacher_id)s::uuid IS NULL OR child.student_id IN (
+    SELECT present.person_id FROM present WHERE present.role = 'student'
+))
+"""
+
+# The people of an audience as `recipient`, each once. A scan of the school's people: it is done once for each sending.
+#
+# `pupil` are the students that the author can reach, each with whether any rule names them and whether any names their
+# guardians. Who runs the school and teaches has a `login` for both: they may be `addressed` as both and are told once,
+# as a teacher; to exclude one of the two is to exclude them.
+AUDIENCE: LiteralString = (
+    PRESENT
+    + """,
 absent AS (
     SELECT latest_attendance.student_id
     FROM latest_attendance
@@ -82,6 +101,13 @@ pupil AS (
         SELECT present.person_id FROM present WHERE present.role = 'student'
     ))
 ),
+login AS (
+    SELECT membership.user_id, membership.person_id
+    FROM membership
+    WHERE membership.school_id = %(school_id)s
+    AND membership.role = 'teacher'
+    AND membership.is_active
+),
 addressed AS (
     SELECT pupil.student_id AS recipient_id, 'student' AS role, '{}'::uuid[] AS student_ids
     FROM pupil
@@ -105,6 +131,10 @@ addressed AS (
     WHERE teacher.school_id = %(school_id)s
     AND teacher.is_active
     AND NOT teacher.teacher_id = ANY(%(excluded_ids)s::uuid[])
+    AND NOT EXISTS (
+        SELECT FROM login
+        WHERE login.person_id = teacher.teacher_id AND login.user_id = ANY(%(excluded_ids)s::uuid[])
+    )
     AND (
         'teacher' = ANY(%(roles)s::text[])
         OR teacher.teacher_id IN (
@@ -124,6 +154,10 @@ addressed AS (
     AND membership.role = 'school_admin'
     AND membership.is_active
     AND NOT membership.user_id = ANY(%(excluded_ids)s::uuid[])
+    AND NOT EXISTS (
+        SELECT FROM login
+        WHERE login.user_id = membership.user_id AND login.person_id = ANY(%(excluded_ids)s::uuid[])
+    )
     AND (
         'school_admin' = ANY(%(roles)s::text[])
         OR (membership.user_id = ANY(%(person_ids)s::uuid[]) AND %(teacher_id)s::uuid IS NULL)
@@ -134,15 +168,13 @@ recipient AS (
     FROM addressed
     WHERE addressed.role <> 'school_admin'
     OR NOT EXISTS (
-        SELECT FROM membership
-        JOIN addressed AS as_teacher ON as_teacher.recipient_id = membership.person_id AND as_teacher.role = 'teacher'
-        WHERE membership.school_id = %(school_id)s
-        AND membership.user_id = addressed.recipient_id
-        AND membership.role = 'teacher'
-        AND membership.is_active
+        SELECT FROM login
+        JOIN addressed AS as_teacher ON as_teacher.recipient_id = login.person_id AND as_teacher.role = 'teacher'
+        WHERE login.user_id = addressed.recipient_id
     )
 )
 """
+)
 
 
 def parameters(author: Author, reach: Reach, *, exclude: list[UUID], day: date) -> dict[str, object]:

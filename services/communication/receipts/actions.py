@@ -1,7 +1,7 @@
 """Reading, and looking who has read."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -113,16 +113,22 @@ async def recipients(
     limit: int,
     now: datetime,
 ) -> list[Receipt]:
-    """The frozen audience; before it went out, whom it would come to now. Raises NotFound as `receipts`."""
+    """The frozen audience; before it went out, whom it would come to now. To a teacher those of their classes today.
+
+    Raises NotFound as `receipts`.
+    """
     async with database.transaction(school_id=caller.school) as tx:
         row = await _own(tx, caller, announcement_id)
+        day = clock.school_day(now, await roster.time_zone_of(tx, school_id=caller.school))
         if row.sent_at is None:
-            return [] if is_read else await _resolved(tx, caller.school, row, after=after, limit=limit, now=now)
+            return [] if is_read else await _resolved(tx, caller.school, row, day=day, after=after, limit=limit)
         return await queries.audience_receipts(
             tx,
             school_id=caller.school,
             announcement_id=announcement_id,
             edition=row.edition,
+            teacher_id=None if caller.role == Role.SCHOOL_ADMIN else author_of(row).teacher_id,
+            day=day,
             is_read=is_read,
             after=after,
             limit=limit,
@@ -130,7 +136,7 @@ async def recipients(
 
 
 async def _resolved(
-    tx: Tx, school_id: UUID, row: AnnouncementRow, *, after: RecipientKey, limit: int, now: datetime
+    tx: Tx, school_id: UUID, row: AnnouncementRow, *, day: date, after: RecipientKey, limit: int
 ) -> list[Receipt]:
     found = await audience_queries.recipients(
         tx,
@@ -138,7 +144,7 @@ async def _resolved(
         author=author_of(row),
         reach=reach_of(row.rules),
         exclude=row.rules.exclude,
-        day=clock.school_day(now, await roster.time_zone_of(tx, school_id=school_id)),
+        day=day,
         after=after,
         limit=limit,
     )

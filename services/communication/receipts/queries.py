@@ -5,10 +5,11 @@ is out of sight, as in the inbox.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import LiteralString
 from uuid import UUID
 
+from services.communication.audiences.queries import CHILD_OF_AUTHORS_CLASSES, OF_AUTHORS_CLASSES, PRESENT
 from services.communication.audiences.schemas import RecipientKey
 from services.communication.receipts.schemas import Receipt, ReceivedAnnouncement, ReceivedKey, RoleReceipts
 from shared.database import Reader, Tx
@@ -191,9 +192,12 @@ async def receipts(reader: Reader, *, school_id: UUID, announcement_id: UUID, ed
     )
 
 
-# One announcement's audience by name; uses announcement_recipient_pkey.
-AUDIENCE_RECEIPTS = """
-SELECT recipient.recipient_id, recipient.role, recipient.student_ids,
+# One announcement's audience by name, for a teacher those of their classes; uses announcement_recipient_pkey.
+AUDIENCE_RECEIPTS: LiteralString = (
+    "WITH "
+    + PRESENT
+    + """
+SELECT recipient.recipient_id, recipient.role, coalesce(had_for.student_ids, '{}') AS student_ids,
        coalesce(student.given_name, guardian.given_name, teacher.given_name, '') AS given_name,
        coalesce(student.family_name, guardian.family_name, teacher.family_name, '') AS family_name,
        CASE WHEN recipient.delivered_edition >= %(edition)s::int THEN recipient.delivered_at END AS delivered_at,
@@ -202,8 +206,19 @@ FROM announcement_recipient AS recipient
 LEFT JOIN student ON student.school_id = recipient.school_id AND student.student_id = recipient.recipient_id
 LEFT JOIN guardian ON guardian.school_id = recipient.school_id AND guardian.guardian_id = recipient.recipient_id
 LEFT JOIN teacher ON teacher.school_id = recipient.school_id AND teacher.teacher_id = recipient.recipient_id
+LEFT JOIN LATERAL (
+    SELECT array_agg(child.student_id ORDER BY child.student_id) AS student_ids
+    FROM unnest(recipient.student_ids) AS child (student_id)
+    WHERE """
+    + CHILD_OF_AUTHORS_CLASSES
+    + """
+) AS had_for ON recipient.role = 'guardian'
 WHERE recipient.school_id = %(school_id)s
 AND recipient.announcement_id = %(announcement_id)s
+AND (recipient.role <> 'guardian' OR had_for.student_ids IS NOT NULL)
+AND """
+    + OF_AUTHORS_CLASSES
+    + """
 AND (%(is_read)s::boolean IS NULL OR (recipient.read_edition >= %(edition)s::int) = %(is_read)s::boolean)
 AND (
     recipient.role,
@@ -214,6 +229,7 @@ AND (
 ORDER BY recipient.role, family_name, given_name, recipient.recipient_id
 LIMIT %(limit)s
 """
+)
 
 
 async def audience_receipts(
@@ -222,17 +238,21 @@ async def audience_receipts(
     school_id: UUID,
     announcement_id: UUID,
     edition: int,
+    teacher_id: UUID | None,
+    day: date,
     is_read: bool | None,
     after: RecipientKey,
     limit: int,
 ) -> list[Receipt]:
-    """By role and name; all, or who has read it, or who has not."""
+    """By role and name; all, or who has read it, or who has not. Of a teacher's classes on the day, if one is named."""
     return await reader.all(
         Receipt,
         AUDIENCE_RECEIPTS,
         school_id=school_id,
         announcement_id=announcement_id,
         edition=edition,
+        teacher_id=teacher_id,
+        day=day,
         is_read=is_read,
         after_role=after.role,
         after_family_name=after.family_name,

@@ -80,7 +80,11 @@ async def show_announcement(
     operation_id="read_announcement",
     summary="Mark an announcement as read; again changes nothing.",
     status_code=200,
-    opt={"permission": READ, "problems": (NotFound,)},
+    opt={
+        "permission": READ,
+        "unkeyed": "What is read stays read, and its text must not be kept beyond a withdrawal.",
+        "problems": (NotFound,),
+    },
 )
 async def read_announcement(
     announcement_id: FromPath[UUID], database: NamedDependency[Database], caller: NamedDependency[Caller]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import LiteralString
 from uuid import UUID
 
 from shared.contracts.academic import (
@@ -237,7 +238,7 @@ async def save_attendance(tx: Tx, *, school_id: UUID, event: AttendanceDayChange
     )
 
 
-TIME_ZONE = """
+TIME_ZONE: LiteralString = """
 SELECT time_zone
 FROM school
 WHERE school_id = %(school_id)s
@@ -247,6 +248,14 @@ WHERE school_id = %(school_id)s
 async def time_zone_of(reader: Reader, *, school_id: UUID) -> str:
     """The school's IANA zone; UTC for the moment until the event that tells of it."""
     return await reader.value(str, TIME_ZONE, school_id=school_id) or "UTC"
+
+
+HELD_TIME_ZONE: LiteralString = TIME_ZONE + "FOR SHARE"
+
+
+async def held_time_zone_of(tx: Tx, *, school_id: UUID) -> str:
+    """As `time_zone_of`, and of a known school it stays so until the transaction ends."""
+    return await tx.value(str, HELD_TIME_ZONE, school_id=school_id) or "UTC"
 
 
 CLASS_EXISTS = """

@@ -76,6 +76,7 @@ class Model:
 
     def resolved(self, include: list[dict[str, Any]], exclude: list[UUID], *, of_teacher: UUID | None) -> Told:
         own = [each for each, (_, teachers) in self.classes.items() if of_teacher in teachers or of_teacher is None]
+        exclude = [*exclude, *self.other_halves(exclude)]
         reachable = set(self.students_of(own)) if of_teacher else set(self.students)
         reachable -= set(exclude)
         found: Told = {}
@@ -93,6 +94,13 @@ class Model:
         found = {each: children for each, children in found.items() if each not in exclude}
         heads = {each for rule in include for each in self.heads if self.names_head(rule, each)} - set(exclude)
         return found | {each: set() for each in heads if self.heads[each] not in found}
+
+    def other_halves(self, people: list[UUID]) -> list[UUID]:
+        """Those of `people` who run the school and teach, as what else they are."""
+        both = [(head, teacher) for head, teacher in self.heads.items() if teacher is not None]
+        return [teacher for head, teacher in both if head in people] + [
+            head for head, teacher in both if teacher in people
+        ]
 
     @staticmethod
     def names_head(rule: dict[str, Any], user_id: UUID) -> bool:

@@ -1,12 +1,16 @@
 """Writing, editing, sending and withdrawing over HTTP."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import psycopg
 import pytest
 
+from services.communication.announcements import queries
+from services.communication.roster import queries as roster
 from services.communication.tests.announcing import GUARDIANS, STUDENTS, Board, Who, of_class
 from services.communication.tests.factories import School, member
 from shared import clock
@@ -142,9 +146,11 @@ async def test_the_office_cannot_widen_what_a_teacher_wrote(board: Board) -> Non
     "field",
     [
         {"title": ""},
+        {"title": "\u200b"},
         {"title": "a\u0000b"},
         {"title": "a" * 201},
         {"body": ""},
+        {"body": " \n"},
         {"body": "a\u0000b"},
         {"body": "a" * 10_001},
         {"audience": {"include": []}},
@@ -234,6 +240,56 @@ async def test_a_school_that_changes_its_zone_keeps_the_time_on_its_clock(board:
     await board.did("PATCH", f"/{made}", version=after["version"], title="Still editable")
 
 
+async def is_somebody_waiting(board: Board) -> bool:
+    """Whether any connection of this database waits for another's lock."""
+    asked = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    async with await psycopg.AsyncConnection.connect(board.stack.admin_url) as connection:
+        found = await (await connection.execute(asked)).fetchone()
+    return bool(found and found[0])
+
+
+async def sent_while_the_zone_changes(board: Board, monkeypatch: pytest.MonkeyPatch) -> tuple[datetime, datetime]:
+    """When it goes out, and when it should: the change comes after the sending has looked at the clock."""
+    await a_school_day(board)
+    made = (await board.draft(GUARDIANS))["announcement_id"]
+    at = on_the_clock(board, minutes=60 * 24 * 3)
+    save, changes = queries.save_announcement, list[asyncio.Task[None]]()
+
+    async def save_with_the_change(*args: Any, **how: Any) -> None:
+        if not changes:
+            changes.append(asyncio.create_task(board.school.named(version=2, time_zone="America/Los_Angeles")))
+            while not changes[0].done() and not await is_somebody_waiting(board):
+                await asyncio.sleep(0.02)
+        await save(*args, **how)
+
+    monkeypatch.setattr(queries, "save_announcement", save_with_the_change)
+    async with asyncio.timeout(60):
+        await board.did("POST", f"/{made}/send", version=1, at=at)
+        await changes[0]
+    meant = datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("America/Los_Angeles"))
+    return datetime.fromisoformat((await board.written(made))["send_at"]), meant
+
+
+async def test_a_zone_that_changes_while_it_is_sent_is_the_one_it_goes_out_by(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_at, meant = await sent_while_the_zone_changes(board, monkeypatch)
+
+    assert send_at == meant
+
+
+async def test_control_a_zone_that_nobody_holds_leaves_the_old_time(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "HELD_TIME_ZONE", roster.TIME_ZONE)
+
+    send_at, meant = await sent_while_the_zone_changes(board, monkeypatch)
+
+    assert send_at == meant - timedelta(hours=3)
+
+
 async def test_a_zone_far_enough_east_sends_at_once(board: Board) -> None:
     await a_school_day(board)
     made = (await board.draft(GUARDIANS))["announcement_id"]
@@ -280,28 +336,30 @@ async def test_an_announcement_to_nobody_is_not_sent(board: Board) -> None:
     assert (await board.written(made))["state"] == "draft"
 
 
-async def test_what_would_have_expired_is_not_sent(board: Board) -> None:
+@pytest.mark.parametrize("name", ["pinned_until", "expires_at"])
+async def test_what_would_be_over_is_not_sent(board: Board, name: str) -> None:
     await a_school_day(board)
     soon = (clock.now() + timedelta(minutes=30)).isoformat()
-    made = (await board.draft(GUARDIANS, expires_at=soon))["announcement_id"]
+    made = (await board.draft(GUARDIANS, **{name: soon}))["announcement_id"]
 
     answer = await board.ask("POST", f"/{made}/send", version=1, at=on_the_clock(board, minutes=45))
 
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/no-such-end")
 
 
-async def test_what_waits_cannot_be_made_to_expire_before_it_goes_out(board: Board) -> None:
-    """It would be held when nobody looks."""
+@pytest.mark.parametrize("name", ["pinned_until", "expires_at"])
+async def test_what_waits_cannot_be_made_to_end_before_it_goes_out(board: Board, name: str) -> None:
+    """It would be held when nobody looks, or never stand first."""
     await a_school_day(board)
     made = (await board.draft(GUARDIANS))["announcement_id"]
     await board.did("POST", f"/{made}/send", version=1, at=on_the_clock(board, minutes=45))
 
     soon, later = ((clock.now() + timedelta(minutes=minutes)).isoformat() for minutes in (30, 60))
-    refused = await board.ask("PATCH", f"/{made}", version=2, expires_at=soon)
-    kept = await board.did("PATCH", f"/{made}", version=2, expires_at=later)
+    refused = await board.ask("PATCH", f"/{made}", version=2, **{name: soon})
+    kept = await board.did("PATCH", f"/{made}", version=2, **{name: later})
 
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/no-such-end")
-    assert refused.json()["errors"][0]["pointer"] == "/expires_at"
+    assert refused.json()["errors"][0]["pointer"] == f"/{name}"
     assert kept["state"] == "scheduled"
 
 

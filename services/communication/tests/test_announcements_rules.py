@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.communication.announcements import rules
-from services.communication.announcements.schemas import AnnouncementChange, AnnouncementRow, Title
+from services.communication.announcements.schemas import AnnouncementChange, AnnouncementRow, Body, Title
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ZONES = st.sampled_from(
@@ -171,7 +171,30 @@ def test_the_same_audience_again_is_no_change() -> None:
     assert (after.title, after.edited_at, after.state, after.edition) == ("Ice", NOW, "sent", 1)
 
 
-@pytest.mark.parametrize("title", ["", " ", "\u0000", "a\nb", "a" * 201, "\t"])
+UNSEEN = [" ", "\u00a0", "\u200b", "\u3000", "\ufeff", "\u2060 \u00ad", "\u3164", "\u2800", "\u200e\u200f"]
+"""What shows nothing."""
+
+
+@pytest.mark.parametrize("title", ["", "\u0000", "a\nb", "a" * 201, "\t", *UNSEEN])
 def test_a_title_is_one_line_that_says_something(title: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(title, Title)
+
+
+@pytest.mark.parametrize("body", ["", "\n", " \t\r\n", "a\u0000", "a\n\u007f", "a" * 10_001, *UNSEEN])
+def test_a_body_says_something(body: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(body, Body)
+
+
+@pytest.mark.parametrize("text", ["a", "\u00a0é", "\u3000雪", "❄\ufe0f", "\u200fשלג", "\u200b.\u200b", "1 a\u00a0b"])
+def test_any_script_says_something(text: str) -> None:
+    assert msgspec.convert(text, Title) == text
+    assert msgspec.convert(f"\n{text}\n", Body) == f"\n{text}\n"
+
+
+def test_a_long_body_that_says_nothing_is_refused_at_once() -> None:
+    """A pattern that tries every place would take 10,000 times as long."""
+    for body in (" " * 10_000, "a" * 9_999 + "\u0000", " " * 9_999 + "\u0000"):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(body, Body)

@@ -146,9 +146,25 @@ async def test_who_runs_the_school_and_teaches_is_told_once(board: Board) -> Non
     assert await reached(board, EVERYBODY) == {teacher: set(), office: set(), colleague: set()}
     assert await reached(board, person(head), person(teacher)) == {teacher: set()}
     assert await reached(board, person(head)) == {head: set()}
-    assert await reached(board, STAFF, exclude=[teacher]) == {head: set(), office: set(), colleague: set()}
+    for half in (teacher, head):
+        assert await reached(board, STAFF, exclude=[half]) == {office: set(), colleague: set()}
+        assert await reached(board, EVERYBODY, exclude=[half]) == {office: set(), colleague: set()}
+        assert await reached(board, person(head), person(teacher), person(office), exclude=[half]) == {office: set()}
     await school.teaches(head, teacher, membership_id=membership_id, is_active=False, version=2)
     assert await reached(board, STAFF) == {head: set(), teacher: set(), office: set(), colleague: set()}
+    assert await reached(board, STAFF, exclude=[teacher]) == {head: set(), office: set(), colleague: set()}
+
+
+async def test_who_is_excluded_and_has_stopped_running_the_school_is_not_told_as_a_teacher(board: Board) -> None:
+    school = board.school
+    membership_id, teacher = new_id(), await school.teacher()
+    head = await school.admin(membership_id=membership_id)
+    await school.teaches(head, teacher)
+    draft = await board.draft(STAFF, exclude=[head])
+
+    await school.admin(user_id=head, membership_id=membership_id, is_active=False, version=2)
+
+    assert (await board.did("GET", f"/{draft['announcement_id']}/recipients"))["items"] == []
 
 
 async def test_who_is_excluded_is_left_out_with_all_that_comes_through_them(board: Board) -> None:

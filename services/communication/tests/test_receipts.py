@@ -3,12 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from services.communication.app import create_app
+from services.communication.receipts.routes import read_announcement
+from services.communication.settings import Settings
 from services.communication.tests.announcing import GUARDIANS, STUDENTS, Board, Who, of_class
 from services.communication.tests.factories import member
 from shared import clock
 from shared.identity import Role
+from shared.testing.http import client_of
+from shared.testing.tokens import Tokens
 
 
 def later(**how: int) -> str:
@@ -146,6 +152,46 @@ async def test_what_was_withdrawn_is_gone_at_once(board: Board) -> None:
     assert (await board.ask("GET", f"/{made}", ada)).status_code == 404
     assert (await board.ask("POST", f"/{made}/read", ada)).status_code == 404
     assert board.withdrawals(made) == 1
+
+
+async def read_with_a_key(board: Board, who: Who, announcement_id: str) -> httpx.Response:
+    """As a front end that retries: always with the same key."""
+    headers = board.school.tokens.headers(
+        who.role, school_id=board.school.school_id, person_id=who.person_id, user_id=who.user_id
+    )
+    path = f"/api/v1/announcements/{announcement_id}/read"
+    return await board.school.client.post(path, headers=headers | {"Idempotency-Key": "read-once"})
+
+
+async def test_no_key_brings_back_what_is_out_of_sight(board: Board) -> None:
+    school = board.school
+    ada = await school.student()
+    anne = await school.guardian()
+    link_id = await school.link(anne, ada)
+    withdrawn, lost = await board.sent(STUDENTS), await board.sent(GUARDIANS)
+    student, guardian = board.student(ada), board.guardian(anne)
+    before = [await read_with_a_key(board, student, withdrawn), await read_with_a_key(board, guardian, lost)]
+
+    await board.did("POST", f"/{withdrawn}/withdraw")
+    await school.link(anne, ada, link_id=link_id, is_active=False, version=2)
+
+    after = [await read_with_a_key(board, student, withdrawn), await read_with_a_key(board, guardian, lost)]
+    assert [each.status_code for each in before] == [200, 200]
+    assert [each.status_code for each in after] == [404, 404]
+
+
+async def test_control_with_a_key_the_kept_answer_comes_back(
+    board: Board, settings: Settings, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = board.student(await board.school.student())
+    made = await board.sent(STUDENTS)
+    monkeypatch.delitem(read_announcement.opt, "unkeyed")
+    async with client_of(create_app(settings, tokens.verifier)) as client:
+        board.school.client = client
+        await read_with_a_key(board, ada, made)
+        await board.did("POST", f"/{made}/withdraw")
+
+        assert (await read_with_a_key(board, ada, made)).json()["body"] == "No school."
 
 
 @pytest.mark.parametrize("lost", [{"is_active": False}, {"may_see": False}, {"ends_on": "yesterday"}], ids=str)

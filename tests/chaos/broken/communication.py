@@ -16,6 +16,7 @@ from services.communication.announcements.schemas import Told
 from services.communication.app import create_app
 from services.communication.audiences.queries import AUDIENCE, parameters
 from services.communication.audiences.rules import reach_of
+from services.communication.audiences.schemas import Author
 from services.communication.settings import Settings
 from services.communication.worker import create_worker
 from shared.commands import run
@@ -53,11 +54,13 @@ def publish_apart(database: Database) -> None:
 def resolve_each_part(_: Database) -> None:
     """The audience is not frozen: each part is cut out of what the audience is by then."""
 
-    async def live(tx: Tx, *, school_id: UUID, announcement_id: UUID, number: int, day: date) -> list[Told]:
+    async def live(
+        tx: Tx, *, school_id: UUID, announcement_id: UUID, author: Author, number: int, day: date
+    ) -> list[Told]:
         await asyncio.sleep(BREATH_S)
         row = await queries.announcement(tx, school_id=school_id, announcement_id=announcement_id)
         assert row is not None
-        audience = parameters(rules.author_of(row), reach_of(row.rules), exclude=row.rules.exclude, day=day)
+        audience = parameters(author, reach_of(row.rules), exclude=row.rules.exclude, day=day)
         offset = (number - 1) * rules.PART
         return await tx.all(Told, LIVE_PART, school_id=school_id, **audience, limit=rules.PART, offset=offset)
 
