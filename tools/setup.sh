@@ -39,5 +39,6 @@ install_uv() {
 .venv/bin/python -c '' 2>/dev/null || make_environment
 [ -x .venv/bin/uv ] || install_uv
 echo "Installing the packages of $1"
-.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --requirement "$1" ||
+# Compiled once, here: where Python may not write its bytecode, each process would need a second more to start.
+.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes --requirement "$1" ||
     fail "The packages of $1 cannot be installed (see above)."

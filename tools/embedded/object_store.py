@@ -6,6 +6,8 @@ from tools.embedded.processes import Process, Server, free_port, is_listening, w
 
 BINARY = wheel_directory("rclone_api") / "bin" / "rclone"
 REGION = "us-east-1"
+OPEN_UPLOADS = ".rclone_multipart_upload_*"
+"""Where the server gathers the parts of an upload, in the folder of the object that they shall become."""
 
 
 class EmbeddedObjectStore(Server):
@@ -37,7 +39,13 @@ class EmbeddedObjectStore(Server):
 
     def begin(self) -> None:
         (self._objects / self._bucket).mkdir(parents=True, exist_ok=True)
+        self._forget_open_uploads()
         super().begin()
+
+    def _forget_open_uploads(self) -> None:
+        """Nobody can list, end or abort those that a server before us had open; their parts would lie here for ever."""
+        for part in self._objects.rglob(OPEN_UPLOADS):
+            part.unlink()
 
     def is_ready(self) -> bool:
         return is_listening(self.port)

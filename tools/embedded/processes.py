@@ -130,11 +130,15 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
 
-    def last_words(self) -> str:
-        """The last line that this run of the process wrote."""
+    def output(self) -> str:
+        """What has been logged since this run of the process began."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").split("\n")
+            return log.read().decode(errors="replace")
+
+    def last_words(self) -> str:
+        """The last line that this run of the process wrote."""
+        lines = self.output().split("\n")
         return next((line.strip()[:LAST_WORDS_LIMIT] for line in reversed(lines) if line.strip()), "(nothing)")
 
     def _ending(self) -> str:

@@ -66,6 +66,31 @@ def test_objects_go_up_by_a_signed_url_and_come_down(object_store):
     assert client.get_object(Bucket="homeroom", Key="imports/a.zip")["Body"].read() == b"PK"
 
 
+def files_of(directory):
+    return sorted(str(file.relative_to(directory / "objects")) for file in (directory / "objects").rglob("*"))
+
+
+@pytest.mark.parametrize("stop", ["stop", "kill"])
+def test_an_upload_that_was_open_leaves_nothing_on_the_disk_after_a_restart(tmp_path, stop):
+    server = EmbeddedObjectStore(tmp_path, access_key_id="key", secret_access_key="secret", bucket="homeroom")
+    server.start()
+    client, key = client_of(server, "secret"), "school/a/quarantine/b"
+    client.put_object(Bucket="homeroom", Key="school/a/files/b", Body=b"kept")
+    upload_id = client.create_multipart_upload(Bucket="homeroom", Key=key)["UploadId"]
+    client.upload_part(Bucket="homeroom", Key=key, UploadId=upload_id, PartNumber=1, Body=bytes(5 * 1024 * 1024))
+    open_files = [name for name in files_of(tmp_path) if upload_id in name]
+
+    (server.stop if stop == "stop" else server.process.kill)()
+    left = [name for name in files_of(tmp_path) if upload_id in name]
+    server.start()
+    try:
+        assert open_files == left == [f"homeroom/school/a/quarantine/.rclone_multipart_upload_{upload_id}"]
+        assert [name for name in files_of(tmp_path) if upload_id in name] == []
+        assert client.get_object(Bucket="homeroom", Key="school/a/files/b")["Body"].read() == b"kept"
+    finally:
+        server.stop()
+
+
 def test_another_key_is_refused(object_store):
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         client_of(object_store, "guessed").put_object(Bucket="homeroom", Key="a", Body=b"")

@@ -1,12 +1,14 @@
+import contextlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import psycopg
 import pytest
 
 from tools.embedded.postgres import UNPRIVILEGED_UID, EmbeddedPostgres, prepare_database
-from tools.embedded.processes import PartFailed
+from tools.embedded.processes import PartFailed, wait_until
 from tools.topology import DATABASE, SERVICE_NAMES
 
 PASSWORDS = {f"{service}_{role}": f"it's 100% {service}" for service in SERVICE_NAMES for role in ("owner", "app")}
@@ -112,6 +114,61 @@ def test_data_survive_kill_9_and_an_interrupted_making(tmp_path):
         server.start()
         with psycopg.connect(server.admin_url) as connection:
             assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    finally:
+        server.stop()
+
+
+def test_a_start_waits_for_the_children_of_a_server_that_was_killed(tmp_path):
+    """A child that sleeps does not notice the death, and its memory keeps the next server out."""
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False)
+    server.start()
+    with contextlib.closing(psycopg.connect(server.admin_url)) as client:
+        child = psutil.Process(client.info.backend_pid)
+        child.suspend()
+        server.process.kill()
+        try:
+            with once_told(server, "pre-existing shared memory block", child.resume):
+                server.start()
+        finally:
+            server.stop()
+
+
+def test_a_start_waits_for_a_server_that_stops(tmp_path):
+    server, successor = (EmbeddedPostgres(tmp_path / "postgres", durable=False) for _ in range(2))
+    server.start()
+    try:
+        with once_told(successor, 'lock file "postmaster.pid" already exists', server.stop):
+            successor.start()
+    finally:
+        successor.stop()
+
+
+@contextlib.contextmanager
+def once_told(server, words, then):
+    """Do `then` as soon as the log has these words; they must come."""
+
+    def wait():
+        try:
+            wait_until(lambda: words in server.process.log.read_text(), 30, f"{words} in the log")
+        finally:
+            then()
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait)
+        yield
+        waiting.result()
+
+
+def test_a_start_does_not_wait_for_a_server_that_stays(tmp_path):
+    server, other = (EmbeddedPostgres(tmp_path / "postgres", durable=False) for _ in range(2))
+    other.start_timeout_s = 1
+    try:
+        server.start()
+
+        with pytest.raises(PartFailed, match=r"postmaster\.pid"):
+            other.start()
+
+        assert server.is_ready()
     finally:
         server.stop()
 
