@@ -1,11 +1,14 @@
 #!/bin/sh
 # Roll a release out: k8s/roll-out.sh k8s/overlays/production
 # Migrations first, one service after the other, while the pods of the release before go on: each migration is safe
-# under both. The first that fails ends the roll-out, before any pod has changed.
+# under both. The first that fails ends the roll-out, before any pod has changed. Then the pods, one deployment after the
+# other: what stops keeps its connections to Postgres for a while beside what replaces it, and there is room for one.
 set -eu
 overlay="$1"
 phase=homeroom.example/phase
 name=app.kubernetes.io/name
+component=app.kubernetes.io/component
+services="auth school academic communication notification"
 
 in_house() {
     kubectl --namespace homeroom "$@"
@@ -32,20 +35,28 @@ version_of_settings() {
     echo "$configs$secret" | sha256sum | cut -c -16
 }
 
+# One deployment and what belongs to it, until its pods run. Restarts what runs with other settings, also those of a
+# roll-out that ended early.
+roll_out() {
+    selector="$phase=app,$name=$1,$component=$2"
+    kubectl apply --kustomize "$overlay" --selector "$selector"
+    for deployment in $(in_house get deployment --selector "$selector" --output name); do
+        in_house patch "$deployment" --patch \
+            "{\"spec\": {\"template\": {\"metadata\": {\"annotations\": {\"homeroom.example/settings\": \"$settings\"}}}}}"
+        in_house rollout status "$deployment" --timeout=900s
+    done
+}
+
 kubectl apply --kustomize "$overlay" --selector "$phase!=migration,$phase!=app"
-for service in auth school academic communication notification; do
+for service in $services; do
     # A job cannot be changed, only made anew.
     in_house delete job "$service-migrate" --ignore-not-found
     kubectl apply --kustomize "$overlay" --selector "$phase=migration,$name=$service"
     wait_for_job "job/$service-migrate"
 done
 settings=$(version_of_settings)
-kubectl apply --kustomize "$overlay" --selector "$phase=app"
-# Restarts what runs with other settings, also those of a roll-out that ended early; otherwise changes nothing.
-for deployment in $(in_house get deployment --selector "$phase=app" --output name); do
-    in_house patch "$deployment" --patch \
-        "{\"spec\": {\"template\": {\"metadata\": {\"annotations\": {\"homeroom.example/settings\": \"$settings\"}}}}}"
+for service in $services; do
+    roll_out "$service" api
+    roll_out "$service" worker
 done
-for kind in api worker; do
-    in_house rollout status deployment --selector "app.kubernetes.io/component=$kind" --timeout=600s
-done
+roll_out gateway api

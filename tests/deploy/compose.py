@@ -152,6 +152,12 @@ def has_room(compose: Compose) -> Complaints:
             yield f"{name} cannot live in {compose.memory_mib(name)} MiB"
         if "/tmp" not in {each.partition(":")[0] for each in compose.services[name].get("tmpfs", ())}:
             yield f"{name} can write nowhere"
+    for name, service in compose.services.items():
+        places = [manifests.size_mib(each) for each in service.get("tmpfs", ())]
+        if None in places:
+            yield f"{name} may write half of the machine's memory full"
+        if sum(filter(None, places)) > 0.75 * compose.memory_mib(name):
+            yield f"{name} is killed when its tmpfs is full"
 
 
 def is_watched(compose: Compose) -> Complaints:

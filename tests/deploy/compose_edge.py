@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gateway.headers import SET_BY_US
 from tests.deploy.compose_file import GATEWAYS, OURS, PUBLISHED, ROOTS, RUNNING, Compose
-from tests.deploy.manifests import CLIENT_IP_HEADER, NGINX, Complaints, nginx_says
+from tests.deploy.manifests import CLIENT_IP_HEADER, NGINX, Complaints, mib, nginx_says, size_mib
 from tools.topology import GATEWAY_PORT
 
 PARTS = {
@@ -22,12 +22,14 @@ PARTS = {
     "mail": "mailpit",
     "collector": "opentelemetry-collector",
     "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
     "grafana": "grafana",
 }
 PLACES = {
     "nginx": {"front", "outside"},
     "collector": {"inside", "watch"},
     "prometheus": {"inside", "bus", "watch"},
+    "alertmanager": {"watch", "mail"},
     "grafana": {"watch", "outside"},
     # Its signatures come from outside.
     "clamd": {"scanner", "outside"},
@@ -99,6 +101,22 @@ def believes_whom_it_should(compose: Compose) -> Complaints:
         yield "auth takes all clients for one: the gateway"
 
 
+def has_room_for_what_it_puts_aside(compose: Compose) -> Complaints:
+    """Every body that nginx takes at once, as large as it may be; some is left for long answers."""
+    most_mib = 0.0
+    for zone, place in (("bodies", "http"), ("rosters", "location = /api/v1/imports")):
+        text = NGINX.read_text().partition(f"{place} {{")[2].partition("}" if place != "http" else "\n    upstream ")[0]
+        limit = re.search(rf"^\s+limit_conn {zone} ([0-9]+);", text, re.MULTILINE)
+        size = re.search(r"^\s+client_max_body_size ([0-9]+m);", text, re.MULTILINE)
+        if limit is None or size is None:
+            yield f"nginx puts aside as many {zone} as come"
+            continue
+        most_mib += int(limit[1]) * mib(size[1].upper())
+    (room_mib,) = (size_mib(each) for each in compose.services["nginx"]["tmpfs"])
+    if room_mib is None or most_mib > 0.92 * room_mib:
+        yield f"{most_mib} MiB of bodies fill the {room_mib} that nginx has"
+
+
 def shares_no_volume(compose: Compose) -> Complaints:
     users: dict[str, set[str]] = {}
     for name, service in compose.services.items():
@@ -117,5 +135,6 @@ CHECKS = [
     tells_browsers_where_it_is,
     keeps_its_gateways_addresses,
     believes_whom_it_should,
+    has_room_for_what_it_puts_aside,
     shares_no_volume,
 ]

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from tests.deploy.compose import has_room
 from tests.deploy.compose_edge import (
     believes_whom_it_should,
     has_every_part,
+    has_room_for_what_it_puts_aside,
     keeps_its_gateways_addresses,
     listens_where_it_is_published,
     shares_no_volume,
@@ -22,6 +24,7 @@ from tests.deploy.servers import (
     has_memory_enough,
     is_of_a_known_version,
     keeps_its_data,
+    keeps_no_part_of_an_upload,
     lets_its_users_in,
     scans_what_is_uploaded,
 )
@@ -66,6 +69,7 @@ MISTAKES: Mistakes = {
             "mail",
             "collector",
             "prometheus",
+            "alertmanager",
             "grafana",
             "postgres-replica",
             "clamd",
@@ -109,6 +113,12 @@ MISTAKES: Mistakes = {
     "a gateway that believes clients": (env_of("gateway-3", TRUSTED_PROXY_HOPS="2"), believes_whom_it_should),
     "one client for all": (env_of("auth", CLIENT_IP_HEADER=None), believes_whom_it_should),
     "clients by another header": (env_of("auth", CLIENT_IP_HEADER="x-forwarded-for"), believes_whom_it_should),
+    "no room for what is put aside": (
+        _replaced("nginx", "tmpfs", "size=384m", "size=256m"),
+        has_room_for_what_it_puts_aside,
+    ),
+    "a tmpfs as large as its container": (_memory("nginx", "384M"), has_room),
+    "a tmpfs without an end": (_replaced("rabbitmq", "tmpfs", "gid=999,size=64m", "gid=999"), has_room),
     "a replica in its primary's place": (
         _replaced("postgres-replica", "volumes", "postgres-replica:", "postgres:"),
         shares_no_volume,
@@ -125,6 +135,13 @@ MISTAKES: Mistakes = {
         _replaced("prometheus", "command", "--config.file", ""),
         finds_its_files,
     ),
+    "alarms for nobody": (_replaced("alertmanager", "volumes", "./deploy", ""), finds_its_files),
+    "an alertmanager that is told of no file": (
+        _replaced("alertmanager", "command", "--config.file", ""),
+        finds_its_files,
+    ),
+    "silences in the container": (_replaced("alertmanager", "volumes", "alertmanager:", ""), keeps_its_data),
+    "alarms that reach no mail": (fields_of("alertmanager", networks=["watch"]), stands_in_its_place),
     "no board": (_replaced("grafana", "volumes", "./deploy/grafana/dashboards", ""), finds_its_files),
     "no source for the board": (_replaced("grafana", "volumes", "provisioning", ""), finds_its_files),
     "a board that looks elsewhere": (env_of("grafana", GF_PATHS_PROVISIONING=None), finds_its_files),
@@ -142,6 +159,14 @@ MISTAKES: Mistakes = {
     ),
     "another database": (env_of("postgres", POSTGRES_DB="other"), lets_its_users_in),
     "another bucket": (env_of("communication", S3_BUCKET="other"), lets_its_users_in),
+    "parts that lie there for ever": (
+        _replaced("object-store", "command", ".rclone_multipart_upload_*", "*.part"),
+        keeps_no_part_of_an_upload,
+    ),
+    "a store that begins anew": (
+        _replaced("object-store", "command", "-name '.rclone_multipart_upload_*' ", ""),
+        keeps_no_part_of_an_upload,
+    ),
     "another key of the object store": (env_of("object-store", RCLONE_AUTH_KEY='"a,b"'), lets_its_users_in),
     "another user of the bus": (env_of("rabbitmq", RABBITMQ_DEFAULT_USER="guest"), lets_its_users_in),
     "another password of the bus": (

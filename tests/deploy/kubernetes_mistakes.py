@@ -28,6 +28,7 @@ from tests.deploy.kubernetes_scale import (
     grows_with_its_work,
     is_replaced_one_by_one,
     keeps_the_budget,
+    replaces_one_when_another_has_gone,
     survives_a_node,
 )
 from tests.deploy.kustomize import Resource
@@ -163,6 +164,27 @@ MISTAKES: Mistakes = {
     "new pods before old ones go": (
         lambda c: c.of("Deployment")["academic"]["spec"]["strategy"]["rollingUpdate"].update(maxSurge=2),
         keeps_the_budget,
+    ),
+    "a new worker beside the old one": (
+        lambda c: c.of("Deployment")["academic-worker"]["spec"].update(
+            strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        ),
+        keeps_the_budget,
+    ),
+    "a worker that is replaced before it has ended": (
+        lambda c: c.of("Deployment")["auth-worker"]["spec"].update(
+            strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        ),
+        is_replaced_one_by_one,
+    ),
+    "two APIs that stop at once": (_rolls("academic", maxUnavailable=2), keeps_the_budget),
+    "the next one at once": (
+        lambda c: c.of("Deployment")["auth"]["spec"].pop("minReadySeconds"),
+        replaces_one_when_another_has_gone,
+    ),
+    "the next one while the last still drains": (
+        lambda c: c.of("ConfigMap")["common"]["data"].update(DRAIN_S="20"),
+        replaces_one_when_another_has_gone,
     ),
     "an app with the settings": (
         lambda c: c.of("Deployment")["auth"]["metadata"]["labels"].update({PHASE: "config"}),

@@ -25,6 +25,7 @@ from tests.deploy.servers import (
     has_memory_enough,
     is_of_a_known_version,
     keeps_its_data,
+    keeps_no_part_of_an_upload,
     lets_its_users_in,
     scans_what_is_uploaded,
 )
@@ -154,6 +155,14 @@ LOCAL: Mistakes = {
     "another database": (_env("postgres", "POSTGRES_DB", value="other"), lets_its_users_in),
     "another user of the bus": (_env("rabbitmq", "RABBITMQ_DEFAULT_USER", value="guest"), lets_its_users_in),
     "another bucket": (lambda c: c.config("objects").update(S3_BUCKET="other"), lets_its_users_in),
+    "parts that lie there for ever": (
+        _replaced("object-store", ".rclone_multipart_upload_*", "*.part"),
+        keeps_no_part_of_an_upload,
+    ),
+    "a store that begins anew": (
+        _replaced("object-store", "-name '.rclone_multipart_upload_*' ", ""),
+        keeps_no_part_of_an_upload,
+    ),
     "another key of the object store": (_env("object-store", "RCLONE_AUTH_KEY", value='"a,b"'), lets_its_users_in),
     "another password of redis": (
         _env("redis", "REDIS_PASSWORD", valueFrom=_key("RABBITMQ_PASSWORD")),
@@ -210,8 +219,25 @@ def _says(annotation: str, value: str) -> Change:
     return lambda cluster: _ingress(cluster)["metadata"]["annotations"].update({name: value})
 
 
+def _ways(cluster: Cluster) -> list[Resource]:
+    return _ingress(cluster)["spec"]["rules"][0]["http"]["paths"]
+
+
 def _backend(cluster: Cluster) -> Resource:
-    return _ingress(cluster)["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    return _ways(cluster)[0]["backend"]["service"]
+
+
+def _way(at: str, **how: str) -> Change:
+    """Another way to what is `at` a path, or, without one, none."""
+
+    def change(cluster: Cluster) -> None:
+        (way,) = [each for each in _ways(cluster) if each["path"] == at]
+        if how:
+            _ways(cluster).append({**way, **how})
+        else:
+            _ways(cluster).remove(way)
+
+    return change
 
 
 PRODUCTION: Mistakes = {
@@ -230,6 +256,29 @@ PRODUCTION: Mistakes = {
         lambda c: c.config("services").update(PUBLIC_URL="https://elsewhere.example"),
         lets_the_outside_in,
     ),
+    "all of the gateway, its metrics too": (_way("/", pathType="Prefix"), lets_the_outside_in),
+    "metrics for everybody": (_way("/", path="/metrics"), lets_the_outside_in),
+    "metrics with a slash": (_way("/", path="/metrics/"), lets_the_outside_in),
+    "metrics by default": (
+        lambda c: _ingress(c)["spec"].update(defaultBackend=_ways(c)[0]["backend"]),
+        lets_the_outside_in,
+    ),
+    "no API": (_way("/api"), lets_the_outside_in),
+    "no page of documents": (_way("/docs"), lets_the_outside_in),
+    "a page without its script": (
+        lambda c: [way.update(pathType="Exact") for way in _ways(c) if way["path"] == "/docs"],
+        lets_the_outside_in,
+    ),
+    "no keys": (_way("/.well-known/jwks.json"), lets_the_outside_in),
+    "no front door": (_way("/"), lets_the_outside_in),
+    "paths as the controller likes": (
+        lambda c: [way.update(pathType="ImplementationSpecific") for way in _ways(c) if way["path"] == "/api"],
+        lets_the_outside_in,
+    ),
     "no rosters": (_says("body-size", "1m"), lets_the_outside_in),
+    "connections closed under a request": (
+        lambda c: c.config("gateway").pop("KEEP_ALIVE_S"),
+        lets_the_outside_in,
+    ),
     "no time for rosters": (_says("read-timeout", "5"), lets_the_outside_in),
 }

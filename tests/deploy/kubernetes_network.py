@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from gateway.app import create_app
+from gateway.docs import FILES
+from gateway.routes import API, KEYS_PATH, SERVICE_OF
 from gateway.settings import Settings
 from tests.deploy import manifests
 from tests.deploy.cluster import COMPONENT, NAME, OUTSIDE, SERVERS, SERVERS_OUTSIDE, Cluster, pod_of
@@ -13,6 +16,9 @@ from tools.topology import CALLS, Need
 
 NAMES = "kube-system"
 ANNOTATION = "nginx.ingress.kubernetes.io/proxy-"
+
+INGRESS_IDLE_S = 60
+"""How long ingress-nginx keeps a connection to a gateway (`upstream-keepalive-timeout`)."""
 
 
 def ports_of(pod: Resource) -> dict[str, int]:
@@ -128,6 +134,7 @@ def lets_the_outside_in(cluster: Cluster) -> Complaints:
         yield f"{len(cluster.of('Ingress'))} ways in"
     for ingress in cluster.of("Ingress").values():
         yield from _serves_its_hosts(cluster, ingress)
+        yield from _shows_what_is_public(cluster, ingress)
         yield from _is_as_patient_as_the_gateway(cluster, ingress)
 
 
@@ -150,8 +157,40 @@ def _serves_its_hosts(cluster: Cluster, ingress: Resource) -> Complaints:
         known = {each[key] for each in ports for key in ("name", "port")}
         if backend["name"] != "gateway" or not known & set(backend["port"].values()):
             yield f"the way in leads to {backend}"
-    if any(path["path"] != "/" for rule in spec["rules"] for path in rule["http"]["paths"]):
-        yield "the way in leads to a part of the gateway"
+
+
+HIDDEN = ("/metrics", "/metrics/")
+"""For who watches inside, and past every quota; with a slash at its end it is the same to the gateway."""
+
+
+def _public(cluster: Cluster) -> set[str]:
+    """A path of each kind that the gateway has for the outside."""
+    gateway = create_app(manifests.load(Settings, cluster.settings_env(pod_of(cluster, "gateway"))))
+    # The routes that are public are those of the application itself, which no other name leads to.
+    house = gateway._front.house  # pyright: ignore[reportPrivateUsage]
+    by_itself = {route.path.replace("{name:str}", name) for route in house.routes for name in FILES} - {*HIDDEN}
+    return by_itself | {f"{API}{prefix}" for prefix in SERVICE_OF} | {f"{API}students/1", KEYS_PATH}
+
+
+def _leads_to(way: Resource, path: str) -> bool:
+    """As the specification of an Ingress says: a prefix is one of whole segments."""
+    named = way["path"].rstrip("/")
+    return path == way["path"] or (way["pathType"] != "Exact" and (path == named or path.startswith(f"{named}/")))
+
+
+def _shows_what_is_public(cluster: Cluster, ingress: Resource) -> Complaints:
+    for rule in ingress["spec"]["rules"]:
+        ways = rule["http"]["paths"]
+        shown = {path for path in (*HIDDEN, *_public(cluster)) if any(_leads_to(way, path) for way in ways)}
+        yield from (f"{path} is shown to everybody" for path in sorted(shown & {*HIDDEN}))
+        yield from (f"no way leads to {path}" for path in sorted(_public(cluster) - shown))
+        yield from (
+            f"{way['path']} is whatever its controller takes it for"
+            for way in ways
+            if way["pathType"] not in {"Exact", "Prefix"}
+        )
+    if "defaultBackend" in ingress["spec"]:
+        yield "what has no way of its own leads somewhere"
 
 
 def _is_as_patient_as_the_gateway(cluster: Cluster, ingress: Resource) -> Complaints:
@@ -162,6 +201,8 @@ def _is_as_patient_as_the_gateway(cluster: Cluster, ingress: Resource) -> Compla
         yield f"a roster of more than {body_mib} MiB is refused"
     if float(said.get(f"{ANNOTATION}read-timeout", "60")) <= gateway.import_deadline_s:
         yield "an import is given up before it ends"
+    if gateway.keep_alive_s <= INGRESS_IDLE_S:
+        yield "a request meets a connection that is just being closed"
 
 
 CHECKS = [

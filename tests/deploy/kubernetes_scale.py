@@ -4,6 +4,9 @@ from tests.deploy import manifests
 from tests.deploy.cluster import COMPONENT, DEPLOYMENTS, NAME, Cluster, pod_of
 from tests.deploy.manifests import CONNECTIONS, Complaints
 
+STOPS_S = 5
+"""An API ends within two seconds when it has nothing to finish."""
+
 
 def survives_a_node(cluster: Cluster) -> Complaints:
     scalers, budgets = cluster.of("HorizontalPodAutoscaler"), cluster.of("PodDisruptionBudget")
@@ -35,16 +38,36 @@ def survives_a_node(cluster: Cluster) -> Complaints:
 
 
 def keeps_the_budget(cluster: Cluster) -> Complaints:
-    total = 1  # a migration at a time
+    """A pod that stops is counted by no deployment, and keeps its connections: one replaces it meanwhile. That is one
+    pod at a time (`replaces_one_when_another_has_gone`, and roll-out.sh), and never while a migration runs.
+    """
+    total, beside = 0, [1]  # a migration at a time
     for name, (app, component) in DEPLOYMENTS.items():
         deployment = cluster.of("Deployment")[name]["spec"]
         scaler = cluster.of("HorizontalPodAutoscaler").get(name, {}).get("spec", {})
         replicas = scaler.get("maxReplicas", deployment.get("replicas"))
         each = manifests.connections(app, component, cluster.settings_env(deployment["template"]))
-        surge = deployment["strategy"]["rollingUpdate"]["maxSurge"] if each else 0
-        total += (replicas + surge) * each
-    if total >= CONNECTIONS:
-        yield f"{total} connections"
+        rolling = deployment["strategy"].get("rollingUpdate")
+        total += replicas * each
+        if rolling:
+            beside.append((rolling["maxSurge"] + rolling["maxUnavailable"]) * each)
+    if total + max(beside) >= CONNECTIONS:
+        yield f"{total} connections, and {max(beside)} of what stops"
+
+
+def replaces_one_when_another_has_gone(cluster: Cluster) -> Complaints:
+    """Long enough for a pod to stop that has nothing to finish."""
+    for name, (app, component) in DEPLOYMENTS.items():
+        if component == "worker":
+            continue
+        spec = cluster.of("Deployment")[name]["spec"]
+        pod = spec["template"]
+        waits_s = (
+            pod["spec"]["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        )
+        drains_s = manifests.load(manifests.settings_type(app), cluster.settings_env(pod)).drain_s
+        if spec.get("minReadySeconds", 0) < waits_s + drains_s + STOPS_S:
+            yield f"the next {name} is replaced while the one before still stops"
 
 
 def grows_with_its_work(cluster: Cluster) -> Complaints:
@@ -65,8 +88,12 @@ def grows_with_its_work(cluster: Cluster) -> Complaints:
 
 def is_replaced_one_by_one(cluster: Cluster) -> Complaints:
     """What may be gone at once stays below what must be there; the budget says what may come before."""
-    for name, (app, _) in DEPLOYMENTS.items():
+    for name, (app, component) in DEPLOYMENTS.items():
         strategy = cluster.of("Deployment")[name]["spec"]["strategy"]
+        if component == "worker":
+            if strategy != {"type": "Recreate"}:
+                yield f"a new {name} comes before the old one has ended"
+            continue
         gone = strategy.get("rollingUpdate", {}).get("maxUnavailable")
         if strategy.get("type") != "RollingUpdate" or gone != (0 if app == "gateway" else 1):
             yield f"{gone} of {name} may be gone at once while it is rolled out"
@@ -76,5 +103,6 @@ CHECKS = [
     survives_a_node,
     grows_with_its_work,
     is_replaced_one_by_one,
+    replaces_one_when_another_has_gone,
     keeps_the_budget,
 ]

@@ -117,6 +117,12 @@ def mib(text: str) -> float:
     return float(number) * {"K": 1 / 1024, "M": 1, "G": 1024}[unit]
 
 
+def size_mib(tmpfs: str) -> float | None:
+    """How large a tmpfs of Compose may grow, which counts as memory; None: as large as it likes."""
+    found = re.search(r"[:,]size=([0-9]+[kmg])", tmpfs)
+    return mib(found[1].upper()) if found else None
+
+
 def calls_of(name: str) -> frozenset[str]:
     from tools.topology import CALLS  # noqa: PLC0415
 

@@ -1,7 +1,10 @@
 """The checks of the servers behind us and around us: the same for Compose and for a cluster that holds them itself."""
 
 import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -12,6 +15,7 @@ from services.communication.files.content import MAX_UNPACKED_BYTES
 from services.communication.settings import Settings as Communication
 from shared.settings import load
 from tests.deploy.manifests import CONNECTIONS, ROOT, Complaints, mib
+from tools.embedded.object_store import OPEN_UPLOADS
 from tools.topology import DATABASE, GATEWAY
 
 MIB = 1024 * 1024
@@ -25,6 +29,7 @@ KEPT = {
     "object-store": "/objects",
     "clamd": "/var/lib/clamav",
     "prometheus": "/prometheus",
+    "alertmanager": "/alertmanager",
     "grafana": "/var/lib/grafana",
 }
 """Where each keeps what must outlive its container."""
@@ -51,6 +56,7 @@ READ = {
     "postgres-replica": {"/replica/start.sh": "postgres/replica/start.sh"},
     "rabbitmq": {"/etc/rabbitmq/conf.d/20-homeroom.conf": "rabbitmq/rabbitmq.conf"},
     "clamd": {CLAMD_CONF: "clamav/clamd.conf"},
+    "alertmanager": {"/etc/alertmanager/alertmanager.yml": "alertmanager/alertmanager.yml"},
     "prometheus": {
         "/etc/prometheus/prometheus.yml": "prometheus/prometheus.yml",
         "/etc/prometheus/rules/homeroom.yml": "prometheus/rules/homeroom.yml",
@@ -68,6 +74,7 @@ TOLD = {
     "clamd": "/init-unprivileged",
     "postgres-replica": "/replica/start.sh",
     "prometheus": "--config.file=/etc/prometheus/prometheus.yml",
+    "alertmanager": "--config.file=/etc/alertmanager/alertmanager.yml",
     "collector": "--config=/etc/collector.yaml",
     "grafana": "GF_PATHS_PROVISIONING=/etc/grafana/provisioning",
 }
@@ -173,6 +180,27 @@ def _has_no_bucket_for(house: House, name: str, env: Mapping[str, str]) -> Compl
         yield f"{name}: the object store knows another key"
 
 
+def keeps_no_part_of_an_upload(housed: Housed) -> Complaints:
+    """The object store forgets which uploads are open when it stops; what is started before it clears their parts."""
+    house = housed.house()
+    if not house.servers:
+        return
+    before, server, _ = house.server("object-store").words[-1].partition("exec rclone serve s3 ")
+    with TemporaryDirectory() as objects:
+        folder = Path(objects) / "homeroom" / "school" / "a"
+        folder.mkdir(parents=True)
+        part, file = folder / OPEN_UPLOADS.replace("*", "b"), folder / "b"
+        part.touch()
+        file.touch()
+        ended = subprocess.run(["sh", "-ec", f"{before.replace('/objects', objects)} true"], check=False)
+        if not server or ended.returncode:
+            yield "the object store does not start"
+        if part.exists():
+            yield "the object store keeps parts of uploads that nobody can end"
+        if not file.exists():
+            yield "the object store loses its files"
+
+
 def follows_its_primary(housed: Housed) -> Complaints:
     house = housed.house()
     if not house.servers:
@@ -274,6 +302,7 @@ CHECKS = [
     can_write_where_it_must,
     finds_its_files,
     lets_its_users_in,
+    keeps_no_part_of_an_upload,
     follows_its_primary,
     has_databases_as_we_expect,
     forgets_no_session,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.deploy import manifests
-from tests.deploy.cluster import NAME, OVERLAYS, PHASE, Cluster
+from tests.deploy.cluster import DEPLOYMENTS, NAME, OVERLAYS, PHASE, Cluster
 from tests.deploy.kubernetes import CHECKS
 from tests.deploy.kubernetes_mistakes import MISTAKES as MISTAKES_IN_PODS
 from tests.deploy.kubernetes_mistakes_elsewhere import LOCAL, PRODUCTION
@@ -107,9 +107,10 @@ def test_an_operator_may_put_in_a_registry(tmp_path: Path, secrets: dict[str, st
 def test_the_roll_out_knows_every_service() -> None:
     script = (ROOT / "k8s/roll-out.sh").read_text()
 
-    loop = re.search(r"for service in ([a-z ]+); do", script)
-    assert loop is not None
-    assert sorted(loop[1].split()) == sorted(SERVICE_NAMES)
+    listed = re.search(r'^services="([a-z ]+)"$', script, re.MULTILINE)
+    assert listed is not None
+    assert sorted(listed[1].split()) == sorted(SERVICE_NAMES)
+    assert script.count("for service in $services; do") == script.count("for service") == 2
 
 
 def _kubectl(directory: Path, failing: str) -> None:
@@ -126,10 +127,21 @@ def _roll_out(directory: Path, failing: str = "never") -> tuple[int, list[str]]:
     return ended.returncode, (directory / "asked").read_text().splitlines()
 
 
+def test_the_roll_out_takes_every_resource_of_the_apps(cluster: Cluster, tmp_path: Path) -> None:
+    _, asked = _roll_out(tmp_path)
+    applied = [line.split()[-1] for line in asked if f"apply --kustomize overlay --selector {PHASE}=app" in line]
+    selected = [dict(each.split("=") for each in selector.split(",")) for selector in applied]
+
+    apps = [labels for each in cluster.resources if (labels := each["metadata"].get("labels", {})).get(PHASE) == "app"]
+    assert len(apps) > len(DEPLOYMENTS)
+    for labels in apps:
+        assert any(wanted.items() <= labels.items() for wanted in selected), labels
+
+
 def test_the_roll_out_waits_for_each_migration(tmp_path: Path) -> None:
     code, asked = _roll_out(tmp_path)
 
-    app = next(number for number, line in enumerate(asked) if f"{PHASE}=app" in line and "!=" not in line)
+    app = next(number for number, line in enumerate(asked) if f"{PHASE}=app" in line)
     for service in SERVICE_NAMES:
         applied = next(n for n, line in enumerate(asked) if f"{PHASE}=migration,{NAME}={service}" in line)
         waited = next(n for n, line in enumerate(asked) if f"job/{service}-migrate" in line and "wait" in line)
@@ -141,4 +153,4 @@ def test_a_failed_migration_ends_the_roll_out(tmp_path: Path) -> None:
     code, asked = _roll_out(tmp_path, "*wait*job/school-migrate*")
 
     assert code != 0
-    assert not [line for line in asked if f"{PHASE}=app" in line and "!=" not in line]
+    assert not [line for line in asked if f"{PHASE}=app" in line]

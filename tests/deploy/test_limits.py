@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import redis
-
 from gateway.tests.upstreams import Service, served
 from shared.http_pool import Pool
 from shared.http_wire import PoolLimits, Request
@@ -17,7 +15,7 @@ from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
-from tests.deploy.edge import GatewayProcess, started
+from tests.deploy.edge import GatewayProcess, forget_quotas, started
 from tests.deploy.house import keys_of
 from tools.topology import SERVICE_NAMES
 
@@ -63,8 +61,7 @@ async def edge(
     stack: Stack, tokens: Tokens, directory: Path, *, count: int = 1, module: str = "gateway", **env: object
 ) -> AsyncGenerator[Edge]:
     """Nobody stands before these gateways: an address is that of who connects. Who was admitted may wait for long."""
-    with redis.Redis.from_url(stack.redis_url) as client:
-        client.flushdb()
+    forget_quotas(stack)
     service = Service()
     async with AsyncExitStack() as opened:
         url = await opened.enter_async_context(served(service))

@@ -15,7 +15,7 @@ import pytest
 from gateway.settings import Settings
 from gateway.tests.upstreams import Service, answer, served
 from shared.testing.stack import Stack
-from tests.deploy.edge import CONFIGURATION, WEIGHTS, GatewayProcess, Load, Nginx, started
+from tests.deploy.edge import CONFIGURATION, WEIGHTS, GatewayProcess, Load, Nginx, forget_quotas, started
 from tools.embedded.processes import free_port
 from tools.topology import SERVICE_NAMES
 
@@ -105,7 +105,8 @@ async def test_a_body_may_be_as_large_as_the_gateway_allows(counted: tuple[Nginx
 async def test_metrics_are_not_for_the_outside(counted: tuple[Nginx, Counted]) -> None:
     nginx, gateways = counted
     async with httpx.AsyncClient(base_url=nginx.url, trust_env=False) as client:
-        assert (await client.get("/metrics")).status_code == 404
+        for path in ("/metrics", "/metrics/", "/%6detrics"):
+            assert (await client.get(path)).status_code == 404, path
         assert (await client.get("/nginx/live")).text == "live\n"
 
     assert not gateways.asked
@@ -170,7 +171,7 @@ def test_patience_ends_before_the_gateways() -> None:
     """Kept-alive connections, heads and answers: who waits longer than the one behind it sees what it told."""
     found = {name: int(value) for name, value in re.findall(r"^ {8}(\w+) ([0-9]+)s;", TEXT, re.MULTILINE)}
 
-    assert found["keepalive_timeout"] < 5  # uvicorn's
+    assert found["keepalive_timeout"] < DEFAULTS["keep_alive_s"]
     assert found["proxy_read_timeout"] > DEFAULTS["deadline_s"]
     imports = TEXT[TEXT.index("location = /api/v1/imports") :]
     assert int(re.search(r"proxy_read_timeout ([0-9]+)s", imports)[1]) > DEFAULTS["import_deadline_s"]
@@ -196,6 +197,7 @@ class House:
 
 @pytest.fixture(scope="module")
 async def gateways(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> AsyncGenerator[House]:
+    forget_quotas(stack)
     service = Pondering()
     directory = tmp_path_factory.mktemp("gateways")
     async with served(service) as url:

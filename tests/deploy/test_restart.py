@@ -30,7 +30,8 @@ from tools.topology import SERVICE_NAMES
 ROUNDS: Final = int(os.environ.get("RESTART_ROUNDS", "1"))
 """How often each process is restarted."""
 PER_SECOND: Final = 200.0
-AT_LEAST_PER_SECOND: Final = 30.0
+AT_LEAST_PER_SECOND: Final = 10.0
+"""So that every process has some under way when it is told to stop."""
 DRAIN_S: Final = 4.0
 """As in production: longer than any connection is kept idle, here and in nginx."""
 GRACE_S: Final = 20.0

@@ -4,11 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.deploy.cluster import PHASE
+from tests.deploy.cluster import COMPONENT, DEPLOYMENTS, NAME, PHASE
 from tests.deploy.manifests import ROOT
 
 SCRIPT = (ROOT / "k8s/roll-out.sh").read_text()
-DEPLOYMENTS = ["deployment.apps/auth", "deployment.apps/auth-worker"]
 
 
 class Kubectl:
@@ -16,7 +15,7 @@ class Kubectl:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.failed, self.completes_at_try = "none", 1
+        self.failed, self.stuck, self.completes_at_try = "none", "none", 1
         self.settings, self.secret = "11 12 13 ", "21 "
 
     def roll_out(self, script: str = SCRIPT) -> int:
@@ -44,7 +43,12 @@ case "$*" in
     *condition=Failed*) exit 1 ;;
     *"get configmap"*) printf '%s' '{self.settings}' ;;
     *"get secret homeroom"*) printf '%s' '{self.secret}' ;;
-    *"get deployment"*) printf '%s\\n' {" ".join(DEPLOYMENTS)} ;;
+    *"get deployment"*) for each in "$@"; do case "$each" in *{COMPONENT}=*)
+        app="${{each#*{NAME}=}}"; app="${{app%%,*}}"
+        case "$each" in *=worker) app="$app-worker" ;; esac
+        echo "deployment.apps/$app" ;;
+    esac; done ;;
+    *"rollout status deployment.apps/{self.stuck} "*) exit 1 ;;
 esac
 """
 
@@ -66,7 +70,7 @@ def test_a_job_that_failed_is_not_waited_for(tmp_path: Path) -> None:
     assert len([line for line in kubectl.asked if "wait" in line and "job/school-migrate" in line]) == 2
     assert any("logs" in line and "job/school-migrate" in line for line in kubectl.asked)
     assert not [line for line in kubectl.asked if "academic" in line or "patch" in line]
-    assert not [line for line in kubectl.asked if line.endswith(f"{PHASE}=app")]
+    assert not [line for line in kubectl.asked if f"{PHASE}=app" in line]
 
 
 def test_a_job_that_takes_long_is_waited_for(tmp_path: Path) -> None:
@@ -97,13 +101,49 @@ def test_pods_restart_with_new_settings_and_only_then(tmp_path: Path) -> None:
     kubectl.secret = "22 "
     kubectl.roll_out()
 
-    app = next(number for number, line in enumerate(asked) if line.endswith(f"--selector {PHASE}=app"))
-    patches = [number for number, line in enumerate(asked) if "patch" in line]
-    status = next(number for number, line in enumerate(asked) if "rollout status" in line)
-    assert app < min(patches) <= max(patches) < status
-    assert list(first) == DEPLOYMENTS
+    assert sorted(first) == sorted(f"deployment.apps/{name}" for name in DEPLOYMENTS)
+    assert len([line for line in asked if "patch" in line]) == len(DEPLOYMENTS)
     assert again == first
     assert len({*first.values(), *changed.values(), *kubectl.patched().values()}) == 3
+
+
+def one_after_the_other(asked: list[str]) -> bool:
+    """Whether each deployment is applied, patched and waited for before the next one is touched."""
+    steps = [
+        line
+        for line in asked
+        if f"apply --kustomize overlay --selector {PHASE}=app" in line or "deployment.apps" in line
+    ]
+    kinds = [next(kind for kind in ("apply", "patch", "rollout status") if kind in line) for line in steps]
+    return kinds == ["apply", "patch", "rollout status"] * len(DEPLOYMENTS)
+
+
+def test_the_next_deployment_waits_for_the_one_before(tmp_path: Path) -> None:
+    kubectl = Kubectl(tmp_path)
+
+    assert kubectl.roll_out() == 0
+
+    assert one_after_the_other(kubectl.asked)
+
+
+def test_control_a_script_that_waits_for_nobody_is_found(tmp_path: Path) -> None:
+    kubectl = Kubectl(tmp_path)
+    hasty = SCRIPT.replace("in_house rollout status", ": in_house rollout status")
+
+    assert kubectl.roll_out(hasty) == 0
+
+    assert hasty != SCRIPT
+    assert not one_after_the_other(kubectl.asked)
+
+
+def test_a_deployment_that_does_not_come_up_ends_the_roll_out(tmp_path: Path) -> None:
+    kubectl = Kubectl(tmp_path)
+    kubectl.stuck = "school"
+
+    assert kubectl.roll_out() == 1
+
+    assert f"{PHASE}=app,{NAME}=school,{COMPONENT}=api" in " ".join(kubectl.asked)
+    assert not [line for line in kubectl.asked if "deployment.apps/academic" in line or "school-worker" in line]
 
 
 def test_settings_of_a_roll_out_that_ended_early_arrive_with_the_next(tmp_path: Path) -> None:
