@@ -22,11 +22,11 @@ import msgspec
 
 from bench import peers
 from bench.calls import SIGN_INS, SPANS
+from bench.disturbances import neighbour, standstill
 from bench.house import PASSWORD, Bench, User, new_stack
 from bench.machine import cores_given
 from bench.measures import DatabaseWatch, cpu_us_per_request, usage
 from bench.rush import Rush
-from bench.standstill import standstill
 from bench.table import Failure, Part, Result, rows_of, text_of
 from tools.embedded.processes import PartFailed
 from tools.stack import ROOT, Stack
@@ -42,7 +42,9 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=1000, help="how many of the thousand take part")
     parser.add_argument("--at-once", type=int, default=300)
     parser.add_argument("--hold", type=float, default=60, help="seconds for which the first wave is kept up")
-    parser.add_argument("--frozen", type=float, default=60, help="seconds for which Redis stands still")
+    parser.add_argument(
+        "--disturbed", type=float, default=60, help="seconds for which Redis stands still, and one school is noisy"
+    )
     parser.add_argument("--turns", type=int, default=3, help="of each contender, in the comparison with others")
     parser.add_argument("--seconds", type=int, default=5, help="of each turn")
     parser.add_argument("--without-peers", action="store_true", help="leave out nginx and Node")
@@ -75,8 +77,10 @@ def measure(options: argparse.Namespace) -> Result:
             say(f"The rush begins: {len(users)} people, {options.at_once} at once")
             result = asyncio.run(rush(stack, users, at_once=options.at_once, hold_s=options.hold))
             say("Redis stands still")
-            frozen = asyncio.run(standstill(stack, users, before_s=options.frozen / 2, during_s=options.frozen))
-            result = msgspec.structs.replace(result, standstill=frozen)
+            frozen = asyncio.run(standstill(stack, users, seconds=options.disturbed))
+            say("One school is noisy")
+            noisy = asyncio.run(neighbour(stack, users, seconds=options.disturbed))
+            result = msgspec.structs.replace(result, standstill=frozen, neighbour=noisy)
             if not options.without_peers:
                 result = compare(result, bench, directory, users, options)
     return msgspec.structs.replace(result, commit=commit, is_dirty=is_dirty, rows=rows_of(result))

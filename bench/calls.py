@@ -11,6 +11,8 @@ GUARDIAN_DAY: Final = "today (guardian)"
 UPLOAD: Final = "upload of 10 MB"
 LETTER_UPLOAD: Final = "upload of a letter"
 DOWNLOAD: Final = "download of a letter"
+LOOK_ON: Final = "open a live stream"
+"""Until its first event; it is then read for the whole morning."""
 
 SIGN_INS: Final = (SIGN_IN, COME_AGAIN)
 """Argon2 takes its time so that guessing does: they have rows of their own."""

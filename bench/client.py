@@ -16,7 +16,10 @@ from shared.http_pool import Pool, Request
 LIMIT_BYTES: Final = 8 * 1024 * 1024
 TIMEOUT_S: Final = 30.0
 SIGN_IN_ATTEMPTS: Final = 5
+OK: Final = 200
 BUSY: Final = 503
+RETRY_S: Final = (1.0, 5.0)
+"""After which a stream is opened again, as the stream itself says."""
 
 
 class Failed(Exception):
@@ -48,8 +51,12 @@ class FrontEnd:
         if status != 200:
             raise Failed(f"sign in: {status} {_slug(answer)}")
         told = msgspec.json.decode(answer)
-        self._headers.append((b"authorization", f"Bearer {told['access_token']}".encode()))
+        self.carry(told["access_token"])
         return told
+
+    def carry(self, token: str) -> None:
+        """Ask with this token from now on."""
+        self._headers.append((b"authorization", f"Bearer {token}".encode()))
 
     async def get(self, name: str, path: str, **params: object) -> Any:
         return await self.send(name, "GET", f"{path}?{urlencode(params)}" if params else path, None)
@@ -69,6 +76,24 @@ class FrontEnd:
         if not is_success:
             raise Failed(f"{name}: {status} {_slug(answer)}")
         return msgspec.json.decode(answer) if answer else None
+
+    async def look_on(self, name: str, path: str) -> None:
+        """Read an event stream until cancelled; timed until its first event. One that ends is opened again."""
+        while True:
+            began = time.perf_counter()
+            answer = await self._pool.request(self._request("GET", path, None), timeout_s=TIMEOUT_S)
+            answer.leave_place()
+            try:
+                first = await answer.read(TIMEOUT_S)
+                is_success = answer.status == OK and bool(first)
+                self._times.add(name, time.perf_counter() - began, is_success=is_success)
+                if not is_success:
+                    raise Failed(f"{name}: {answer.status} {_slug(first)}")
+                while await answer.read():
+                    pass
+            finally:
+                answer.close()
+            await asyncio.sleep(random.uniform(*RETRY_S))
 
     def took(self, name: str, seconds: float, *, is_success: bool) -> None:
         """Of something that is no single call."""
@@ -108,7 +133,10 @@ class FrontEnd:
             raise Failed(f"PUT of a part: {status} {told[:300]!r}")
 
     async def _exchange(self, method: str, path: str, body: object) -> tuple[int, bytes, float | None]:
-        request = Request(
+        return await self._answered(self._pool, self._request(method, path, body))
+
+    def _request(self, method: str, path: str, body: object) -> Request:
+        return Request(
             method=method.encode(),
             target=f"/api/v1{path}".encode(),
             headers=[
@@ -119,7 +147,6 @@ class FrontEnd:
             body=b"" if body is None else msgspec.json.encode(body),
             is_idempotent=method == "GET",
         )
-        return await self._answered(self._pool, request)
 
     @staticmethod
     async def _answered(pool: Pool, request: Request) -> tuple[int, bytes, float | None]:

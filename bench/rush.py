@@ -4,12 +4,13 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import httpx
 
-from bench.calls import DOWNLOAD, FOLLOWED, GUARDIAN_DAY, LETTER_UPLOAD, OFFICE_DAY, TEACHER_DAY, UPLOAD
+from bench.calls import DOWNLOAD, FOLLOWED, GUARDIAN_DAY, LETTER_UPLOAD, LOOK_ON, OFFICE_DAY, TEACHER_DAY, UPLOAD
 from bench.client import Failed, FrontEnd
 from bench.crowd import Crowd
 from bench.house import PASSWORD, User
@@ -89,9 +90,10 @@ class Rush:
         self.signed_in.append(user)
         self.crowd.enter(time.perf_counter())
         try:
-            await person.morning()
-            while self._may_stay():
-                await person.look_again()
+            async with person.looking_on():
+                await person.morning()
+                while self._may_stay():
+                    await person.look_again()
         finally:
             self.crowd.leave(time.perf_counter())
             self.busy_s += time.perf_counter() - began
@@ -107,6 +109,17 @@ class Person:
 
     async def sign_in(self) -> None:
         await self._ask.sign_in(self._user.address, PASSWORD)
+
+    @asynccontextmanager
+    async def looking_on(self) -> AsyncGenerator[None]:
+        """A page that is open is told live what is new. Raises what ended that."""
+        looking = asyncio.create_task(self._ask.look_on(LOOK_ON, "/inbox/stream"))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
 
     async def morning(self) -> None:
         await self._think()

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 
 from bench.calls import COME_AGAIN, DASHBOARDS, FILE_OPERATIONS, FOLLOWED, SIGN_IN, SIGN_INS, SPANS, UPLOAD
+from bench.disturbances import Disturbance
 from bench.measures import Connections, Percentiles, Queries
 from bench.peers import Measured
-from bench.standstill import Standstill
 
 NOT_MEASURED: Final = "not measured"
 
@@ -66,14 +66,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     parts: Mapping[str, Part]
     failures: Sequence[Failure]
     """Mornings that could not be played to their end."""
-    standstill: Standstill | None = None
+    standstill: Disturbance | None = None
+    """Of Redis."""
+    neighbour: Disturbance | None = None
+    """A school that asks as much as it is answered, beside others."""
     gateways: Mapping[str, Measured] = {}
     lists: Mapping[str, Measured] = {}
     rows: Sequence[Row] = ()
 
 
 def rows_of(result: Result) -> list[Row]:
-    return [*_load(result), *_responses(result), *_database(result), *_arrivals(result), *_without_redis(result)]
+    return [*_load(result), *_responses(result), *_database(result), *_arrivals(result), *_disturbed(result)]
 
 
 def _load(result: Result) -> list[Row]:
@@ -131,15 +134,23 @@ def _arrivals(result: Result) -> list[Row]:
     ]
 
 
-def _without_redis(result: Result) -> list[Row]:
-    frozen = result.standstill
-    if frozen is not None and not min(frozen.before.count, frozen.during.count):
-        frozen = None
-    what = "calls while Redis stands still"
+def _disturbed(result: Result) -> list[Row]:
+    frozen, noisy = _seen(result.standstill), _seen(result.neighbour)
+    what, others = "calls while Redis stands still", "calls beside a noisy school"
     return [
         _below(f"{what}, added p99", frozen.added_p99_ms if frozen else None, 50, "ms"),
         _below(f"{what}, failed", frozen.during.failed if frozen else None, 1),
+        _below(f"{others}, p99 to p99 without", noisy.p99_ratio if noisy else None, 1.2, "×"),
+        _below(f"{others}, failed", noisy.during.failed if noisy else None, 1),
     ]
+
+
+def _seen(disturbance: Disturbance | None) -> Disturbance | None:
+    """None as well where one side of it is missing, or where nobody was heard who should have disturbed."""
+    if disturbance is None:
+        return None
+    sides = (disturbance.before, disturbance.during, disturbance.noise)
+    return disturbance if all(each.count for each in sides if each) else None
 
 
 def _come_again(result: Result) -> Row:
@@ -206,8 +217,12 @@ def text_of(result: Result) -> str:
 
 
 def _besides(result: Result) -> dict[str, Percentiles]:
-    frozen = result.standstill
-    calls = {"a call before Redis stood still": frozen.before, "a call while it did": frozen.during} if frozen else {}
+    calls: dict[str, Percentiles] = {}
+    if frozen := result.standstill:
+        calls |= {"a call before Redis stood still": frozen.before, "a call while it did": frozen.during}
+    if noisy := result.neighbour:
+        calls |= {"a call before one school was noisy": noisy.before, "a call while it was": noisy.during}
+        calls |= {"a call of the noisy school": noisy.noise} if noisy.noise else {}
     return {"alert: mark to inbox": result.alerts, **calls}
 
 
@@ -249,7 +264,7 @@ def _at_least(area: str, measured: float, required: int) -> Row:
     return Row(area=area, required=f"≥ {required}", measured=shown, is_met=measured >= required)
 
 
-def _below(area: str, measured: float | None, required: int, unit: str = "", *, digits: int = 1) -> Row:
+def _below(area: str, measured: float | None, required: float, unit: str = "", *, digits: int = 1) -> Row:
     limit = f"< {required} {unit}".strip()
     if measured is None:
         return Row(area=area, required=limit, measured=NOT_MEASURED, is_met=False)

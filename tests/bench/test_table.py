@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from bench.calls import COME_AGAIN, DOWNLOAD, FOLLOWED, GUARDIAN_DAY, OFFICE_DAY, SIGN_IN, TEACHER_DAY, UPLOAD
+from bench.disturbances import Disturbance
 from bench.measures import Connections, Percentiles, Queries
-from bench.standstill import Standstill
 from bench.table import NOT_MEASURED, Failure, Result, Row, rows_of, text_of
 
 NOTHING = Percentiles(count=0, p50_ms=0.0, p95_ms=0.0, p99_ms=0.0)
@@ -62,7 +62,8 @@ GOOD = msgspec.structs.replace(
     connections=Connections(open=44, active=8, samples=400),
     alerts=taking(500, count=194),
     alerts_expected=194,
-    standstill=Standstill(before=taking(40, count=600), during=taking(89, count=1200)),
+    standstill=Disturbance(before=taking(40, count=600), during=taking(89, count=1200)),
+    neighbour=Disturbance(before=taking(40, count=600), during=taking(47, count=1200)),
 )
 
 
@@ -83,7 +84,11 @@ def queries(**values: Any) -> Result:
 
 
 def standing_still(during: Percentiles) -> Result:
-    return changed(standstill=Standstill(before=taking(40), during=during))
+    return changed(standstill=Disturbance(before=taking(40), during=during))
+
+
+def beside_noise(during: Percentiles, noise: Percentiles | None = None) -> Result:
+    return changed(neighbour=Disturbance(before=taking(40), during=during, noise=noise or taking(20, failed=50)))
 
 
 def unmet(result: Result) -> set[str]:
@@ -134,6 +139,8 @@ def test_no_row_depends_on_what_was_measured() -> None:
         (changed(alerts=taking(60_000, count=194)), "alerts, from mark to inbox, p99"),
         (standing_still(taking(90)), "calls while Redis stands still, added p99"),
         (standing_still(taking(40, failed=1)), "calls while Redis stands still, failed"),
+        (beside_noise(taking(48)), "calls beside a noisy school, p99 to p99 without"),
+        (beside_noise(taking(40, failed=1)), "calls beside a noisy school, failed"),
         (with_call("class list", taking(5, failed=1)), "failed calls"),
         (changed(failures=[Failure(what="teacher: gone", count=1)]), "failed calls"),
     ],
@@ -160,6 +167,14 @@ def test_the_dashboard_of_every_role_counts(name: str) -> None:
         (
             standing_still(NOTHING),
             {"calls while Redis stands still, added p99", "calls while Redis stands still, failed"},
+        ),
+        (
+            beside_noise(NOTHING),
+            {"calls beside a noisy school, p99 to p99 without", "calls beside a noisy school, failed"},
+        ),
+        (
+            beside_noise(taking(40), noise=NOTHING),
+            {"calls beside a noisy school, p99 to p99 without", "calls beside a noisy school, failed"},
         ),
         (
             changed(connections=Connections()),
