@@ -26,7 +26,10 @@ from tools.topology import SERVICE_NAMES
 
 UUIDS: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TRACE: Final = re.compile(r'"trace_id":"[0-9a-f]{32}"')
-MOVING: Final = re.compile(r'"\d{4}-\d\d-\d\dT[^"]*"|"(?:\w*version|cursor)":\d+|eyJ[\w.-]+')
+MOVING: Final = re.compile(
+    r'"\d{4}-\d\d-\d\dT[^"]*"|"(?:\w*version|cursor)":\d+|eyJ[\w.-]+|X-Amz-(?:Date|Signature)=\w+|^retry: \d+',
+    re.MULTILINE,
+)
 SCHOOL_HEADERS: Final = ("x-school-id", "x-tenant-id", "x-school", "x-homeroom-school-id", "x-forwarded-school")
 SCHOOL_PARAMETERS: Final = ("school_id", "school", "tenant_id")
 

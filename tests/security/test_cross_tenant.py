@@ -80,12 +80,9 @@ def unfilled(house: House, rows: Mapping[str, list[str]]) -> set[str]:
 
 
 async def test_control_a_table_that_is_not_filled_is_found(house: House, bystander: FilledSchool) -> None:
-    rows = rows_of(house, bystander)
+    full = {table: ["a row"] for table in rows_of(house, bystander)}  # what it holds by now is up to the tests before
 
-    assert unfilled(house, {**rows, "school.room": [], "auth.outbox": []}) - EMPTY.keys() == {
-        "school.room",
-        "auth.outbox",
-    }
+    assert unfilled(house, {**full, "school.room": [], "auth.outbox": []}) == {"school.room", "auth.outbox"}
 
 
 async def test_what_is_attacked_answers_the_honest(house: House, bystander: FilledSchool) -> None:
