@@ -206,7 +206,7 @@ async def test_a_gateway_that_is_asked_to_stop_first_finishes(stack: Stack, serv
         last = await client.get("/")
         may_end.set()
         finished = await begun
-        code = await asyncio.wait_for(gateway_.wait(), 5)
+        code = await asyncio.wait_for(gateway_.wait(), 30)
 
     assert draining.status_code == 503
     assert finished.status_code == 200
@@ -234,10 +234,10 @@ async def test_a_stopping_gateway_ends_event_streams_in_order(stack: Stack, serv
             began = time.monotonic()
             gateway_.send_signal(signal.SIGTERM)
             rest = [part async for part in parts]
-        code = await asyncio.wait_for(gateway_.wait(), 5)
+        code = await asyncio.wait_for(gateway_.wait(), 30)
 
     assert (first, rest, code) == (b"data: 1\n\n", [], 0)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10  # by itself it would last for as long as a service may take
 
 
 @pytest.mark.parametrize("variable", ["REDIS_URL", "ACADEMIC_URL"])

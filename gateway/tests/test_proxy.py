@@ -203,7 +203,7 @@ async def test_the_first_event_of_a_stream_comes_at_once(client: httpx.AsyncClie
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
-        await asyncio.wait_for(has_first_arrived.wait(), 5)
+        await asyncio.wait_for(has_first_arrived.wait(), 30)
         await send({"type": "http.response.body", "body": b"data: 2\n\n", "more_body": False})
 
     service.handler = stream
@@ -242,7 +242,7 @@ async def test_a_slow_service_is_told_as_504(settings_of: SettingsOf, tokens: To
 
     assert answered.status_code == 504
     assert answered.json()["type"] == "/problems/gateway-timeout"
-    await asyncio.wait_for(service.aborted.wait(), 2)
+    await asyncio.wait_for(service.aborted.wait(), 30)
 
 
 async def test_a_service_is_told_when_its_client_has_gone(client: httpx.AsyncClient, service: Service) -> None:
@@ -251,7 +251,7 @@ async def test_a_service_is_told_when_its_client_has_gone(client: httpx.AsyncCli
     with pytest.raises(httpx.ReadTimeout):
         await client.get("/api/v1/students", timeout=0.3)
 
-    await asyncio.wait_for(service.aborted.wait(), 2)
+    await asyncio.wait_for(service.aborted.wait(), 30)
 
 
 async def test_leaving_a_stream_ends_it_upstream_too(client: httpx.AsyncClient, service: Service) -> None:
@@ -266,7 +266,7 @@ async def test_leaving_a_stream_ends_it_upstream_too(client: httpx.AsyncClient, 
     async with client.stream("GET", "/api/v1/inbox/stream") as answered:
         await anext(answered.aiter_raw())
 
-    await asyncio.wait_for(service.aborted.wait(), 2)
+    await asyncio.wait_for(service.aborted.wait(), 30)
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["announced", "in chunks"])

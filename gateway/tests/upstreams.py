@@ -110,7 +110,7 @@ async def gateway(settings: Settings, verifier: Verifier) -> AsyncGenerator[str]
         yield url
 
 
-async def sent(url: str, *parts: bytes, timeout_s: float = 3.0, pause_s: float = 0.02) -> bytes:
+async def sent(url: str, *parts: bytes, timeout_s: float = 30.0, pause_s: float = 0.02) -> bytes:
     """Everything that comes back until the gateway closes, or falls silent."""
     parsed = urlsplit(url)
     reader, writer = await asyncio.open_connection(parsed.hostname, parsed.port)

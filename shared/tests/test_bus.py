@@ -12,6 +12,7 @@ from shared.testing.stack import Stack
 from tools.embedded.rabbitmq import is_installed
 
 DELAYS_S = (0.1, 0.3)
+PROBE = b"Is anybody there?"
 TRANSPORTS = ["valkey", *(["amqp"] if is_installed() else [])]
 
 
@@ -42,7 +43,7 @@ class Consumer:
         self.times.append(asyncio.get_running_loop().time())
         return await self._answer(payload) if self._answer else Outcome.DONE
 
-    async def has_seen(self, count: int, timeout_s: float = 20) -> None:
+    async def has_seen(self, count: int, timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while len(self.seen) < count:
                 await asyncio.sleep(0.02)
@@ -58,9 +59,21 @@ async def dead(_: bytes) -> Outcome:
 
 @asynccontextmanager
 async def consuming(bus: Bus, queue: str, types: list[str], consumer: Consumer) -> AsyncGenerator[None]:
-    task = asyncio.create_task(bus.consume(queue, types, consumer.handle))
-    await asyncio.sleep(0.5)
+    """While events of these types reach the consumer."""
+    reached = asyncio.Event()
+
+    async def handle(payload: bytes) -> Outcome:
+        if payload != PROBE:
+            return await consumer.handle(payload)
+        reached.set()
+        return Outcome.DONE
+
+    task = asyncio.create_task(bus.consume(queue, types, handle))
     try:
+        async with asyncio.timeout(60):
+            while not reached.is_set():
+                await bus.publish([message(types[0], PROBE)])
+                await asyncio.sleep(0.1)
         yield
     finally:
         task.cancel()
@@ -78,7 +91,7 @@ def fresh() -> tuple[str, str]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.05)
 
@@ -201,7 +214,7 @@ async def test_what_a_consumer_had_in_hand_when_it_died_is_handed_over_again(
 
     async with consuming(first, queue, [type_], Consumer(hang)):
         await first.publish([message(type_)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await begun.wait()
     await first.close()
 

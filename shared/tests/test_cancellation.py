@@ -22,7 +22,7 @@ async def test_a_loop_whose_cancellation_was_swallowed_ends_all_the_same() -> No
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
 
 
 async def test_who_was_not_asked_to_stop_goes_on() -> None:

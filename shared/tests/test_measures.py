@@ -32,7 +32,7 @@ def in_use() -> float:
 
 
 async def test_an_open_pool_shows_its_connections_and_a_closed_one_does_not(database: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with database.connection(), database.connection():
             while in_use() != 2:  # those that the pool is still opening count too
                 await asyncio.sleep(0.01)

@@ -76,7 +76,7 @@ async def test_an_event_reaches_its_reaction_under_its_own_tenant(stack: Stack, 
     async with running(worker_of(stack, database, effects, f"worker-{new_id()}")):
         async with database.transaction(school_id=school_id) as tx:
             await publish(tx, event, school_id=school_id, subject=str(school_id), version=1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while event.name not in effects.names:
                 await asyncio.sleep(0.02)
 
@@ -234,7 +234,7 @@ async def test_a_task_goes_on_after_a_failure(stack: Stack, database: Database) 
         return len(calls) < 4
 
     worker = Worker("tasks", database=database, bus_url=stack.bus_url, reactions=[], tasks=[every(0.05, "count", run)])
-    async with running(worker), asyncio.timeout(10):
+    async with running(worker), asyncio.timeout(60):
         while len(calls) < 5:
             await asyncio.sleep(0.02)
 

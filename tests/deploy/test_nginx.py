@@ -160,7 +160,7 @@ async def test_slow_clients_hold_no_gateway(counted: tuple[Nginx, Counted]) -> N
     await asyncio.sleep(0.5)
     before = gateways.asked.total()
     writer.write(b"cd")
-    answered = await asyncio.wait_for(reader.readline(), 10)
+    answered = await asyncio.wait_for(reader.readline(), 60)
     writer.close()
 
     assert before == 0
@@ -235,7 +235,7 @@ async def test_live_streams_are_passed_on_as_they_come(house: House) -> None:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
-        await asyncio.wait_for(is_read.wait(), 20)
+        await asyncio.wait_for(is_read.wait(), 60)
         await send({"type": "http.response.body", "body": b"data: 2\n\n", "more_body": False})
 
     house.service.handler = stream

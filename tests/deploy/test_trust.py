@@ -48,7 +48,7 @@ class TlsPostgres:
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
-        connection.settimeout(10)
+        connection.settimeout(60)
         assert len(connection.recv(8)) == 8  # SSLRequest
         connection.sendall(b"S")
         with self._context.wrap_socket(connection, server_side=True) as secured:

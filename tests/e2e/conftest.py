@@ -120,10 +120,8 @@ def open_school(stack: Stack, mailbox: Mailbox, admin: Visitor, school: dict[str
 
     wait_for(invited, "auth to hear of the school")
     office = Visitor(stack.url()).accept(mailbox.code_for(address), PASSWORD)
-    settings = office.get("/school")
-    office.patch("/school", version=settings["version"], grace_period_minutes=0, **settings_of(school["name"]))
     # Lessons that are planned before `academic` has heard of it are told of at the times of a new school.
-    wait_for(lambda: school_heard_of(stack, school["school_id"]) > settings["version"], "academic to hear of settings")
+    change_school(stack, office, grace_period_minutes=0, **settings_of(school["name"]))
     office.put("/bell-schedules", periods=bell_periods(school["name"]))
     office.upload("/guardian-links/csv", GUARDIANS[school["name"]].encode(), "text/csv")
     guardians = set(re.findall(r"\S+?@[^,]+", GUARDIANS[school["name"]].replace(",", ", ")))
@@ -139,10 +137,32 @@ def open_school(stack: Stack, mailbox: Mailbox, admin: Visitor, school: dict[str
         )
 
 
-def school_heard_of(stack: Stack, school_id: str) -> int:
-    """The version of a school that `academic` knows."""
+OLDEST_KNOWN = """
+SELECT min(known.version)
+FROM (
+    SELECT school_id, version FROM academic.school
+    UNION ALL
+    SELECT school_id, version FROM communication.school
+    UNION ALL
+    SELECT school_id, version FROM notification.school
+) AS known
+WHERE known.school_id = %s
+HAVING count(*) = 3
+"""
+
+
+def change_school(stack: Stack, office: Visitor, **settings: Any) -> None:
+    """Change settings, and wait until every service that goes by them has heard of it."""
+    before = office.get("/school")
+    changed = office.patch("/school", version=before["version"], **settings)
+    wait_for(
+        lambda: oldest_known(stack, before["school_id"]) >= changed["version"], "the services to hear of the settings"
+    )
+
+
+def oldest_known(stack: Stack, school_id: str) -> int:
     with psycopg.connect(stack.admin_url) as connection:
-        row = connection.execute("SELECT version FROM academic.school WHERE school_id = %s", (school_id,)).fetchone()
+        row = connection.execute(OLDEST_KNOWN, (school_id,)).fetchone()
     return row[0] if row else 0
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.communication.tests.files import PDF, pdf
 from shared.ids import new_id
-from tests.e2e.conftest import NORTH, OFFICES, WEST, House
+from tests.e2e.conftest import NORTH, OFFICES, WEST, House, change_school
 from tests.e2e.district import GUARDIAN, HANA, IRA, JOAN, MONA, WEST_TEACHER
 from tools import seed
 from tools.front_end import Visitor, wait_for
@@ -68,7 +68,7 @@ def mails(house: House, address: str, word: str) -> list[EmailMessage]:
 
 
 def soon(look: Callable[[], Any], what: str) -> Any:
-    return wait_for(look, what, timeout_s=15)
+    return wait_for(look, what, timeout_s=60)
 
 
 def guardians_of(class_id: str) -> dict[str, Any]:
@@ -211,14 +211,14 @@ def test_a_missing_register_is_told_to_its_teacher_once_then_to_the_office_and_t
     links = [f"/lessons/{each['id']}/register" for each in (chess, dance)]
     assert reminders(teacher) == []
 
-    change_school(office, register_reminder_minutes=5)
+    change_school(house.stack, office, register_reminder_minutes=5)
     soon(lambda: reminders(teacher) == sorted(links), "one reminder of each lesson")
     assert reminders(office) == []
     soon(lambda: mails(house, WEST_TEACHER, links[0]), "the mail of the lesson that nobody saves yet")
 
     mark(teacher, dance["id"])
     soon(lambda: reminders(teacher) == links[:1], "the reminder to go once its register is saved")
-    change_school(office, register_escalation_minutes=10)
+    change_school(house.stack, office, register_escalation_minutes=10)
     soon(lambda: reminders(office) == links[:1], "the office to hear of what nobody saved meanwhile")
     missing = {each["lesson_id"]: each for each in office.get("/missing-registers", day=chess["day"])["items"]}
     assert f"/api/v1{links[0]}".endswith(missing[chess["id"]]["register"].removeprefix("/api/v1"))
@@ -230,11 +230,7 @@ def test_a_missing_register_is_told_to_its_teacher_once_then_to_the_office_and_t
     assert (reminders(teacher), reminders(office)) == ([], [])
     assert len(mails(house, WEST_TEACHER, links[0])) == 1
     assert chess["id"] not in [each["lesson_id"] for each in office.get("/missing-registers")["items"]]
-    change_school(office, register_reminder_minutes=0, register_escalation_minutes=0)
-
-
-def change_school(office: Visitor, **settings: Any) -> None:
-    office.patch("/school", version=office.get("/school")["version"], **settings)
+    change_school(house.stack, office, register_reminder_minutes=0, register_escalation_minutes=0)
 
 
 @pytest.mark.parametrize("frequency", ["daily_digest", "never"])

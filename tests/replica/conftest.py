@@ -13,7 +13,7 @@ from shared.replica import BEHIND_S
 from shared.testing.stack import Servers, Stack
 from tools.embedded.replica import EmbeddedReplica
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 NEVER_STALE_S = 300.0
 """So long that no floor is taken anew during a test."""
 

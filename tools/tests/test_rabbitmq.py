@@ -1,9 +1,11 @@
 import asyncio
-import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import aio_pika
 import psutil
 import pytest
+from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from tools.embedded.processes import PartFailed, wait_until
 from tools.embedded.rabbitmq import EmbeddedRabbitMQ
@@ -55,9 +57,11 @@ def test_the_stack_chooses_a_node_of_its_own(tmp_path):
 
 
 def test_messages_survive_kill_9(broker):
-    asyncio.run(publish(broker.url))
     # RabbitMQ 3.10 writes the name of a new quorum queue to disk half a second after declaring it, or later when busy.
-    time.sleep(4)
+    asyncio.run(declare(broker.url))
+    broker.stop()
+    broker.start()
+    asyncio.run(publish(broker.url))
 
     broker.kill()
     broker.start()
@@ -86,18 +90,26 @@ def test_what_ctl_complains_of_is_told(broker):
         broker.ctl("frobnicate")
 
 
-async def publish(url: str) -> None:
+@asynccontextmanager
+async def kept(url: str) -> AsyncGenerator[tuple[AbstractChannel, AbstractQueue]]:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+        yield channel, await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+
+
+async def declare(url: str) -> None:
+    async with kept(url):
+        pass
+
+
+async def publish(url: str) -> None:
+    async with kept(url) as (channel, _):
         message = aio_pika.Message(b"kept", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, "kept")
 
 
 async def fetch(url: str) -> bytes:
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        queue = await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+    async with kept(url) as (_, queue):
         message = await queue.get(timeout=60)
         await message.ack()
         return message.body

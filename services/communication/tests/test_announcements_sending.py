@@ -380,7 +380,7 @@ async def test_the_worker_passes_by_what_an_author_has_in_hand(board: Board, set
 
     async with Database(settings) as database, database.transaction(school_id=board.school.school_id) as tx:
         await queries.locked_announcement(tx, school_id=board.school.school_id, announcement_id=UUID(made))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await board.work()
         assert board.told(made) == []
         assert len(other.told(elsewhere)) == 1

@@ -183,7 +183,7 @@ async def test_an_upload_url_expires(stack: Stack, object_store: EmbeddedObjectS
 async def test_a_download_url_expires_and_cannot_be_changed(
     stack: Stack, object_store: EmbeddedObjectStore, tokens: Tokens
 ) -> None:
-    brief = stack.settings(Settings, "communication", s3_endpoint_url=object_store.url, file_download_url_s=1)
+    brief = stack.settings(Settings, "communication", s3_endpoint_url=object_store.url, file_download_url_s=4)
     async with client_of(_app(brief, tokens)) as client:
         files = FileSchool(client, tokens)
         file_id, other_id = await files.ready(), await files.ready()
@@ -196,7 +196,7 @@ async def test_a_download_url_expires_and_cannot_be_changed(
         ]
         good = await get(url)
         refused = [await get(each) for each in changed]
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(5.5)
 
         assert good.status_code == 200
         assert len({url, *changed}) == 5

@@ -311,7 +311,7 @@ async def test_a_frozen_clamd_holds_up_nobody_else(opened: Open, tmp_path: Path)
     clamd = Clamd(tmp_path)
     clamd.start()
     try:
-        async with opened(clamd.url, scanner_timeout_s=4, scanner_max_scans=2 * Waiting.COUNT) as files:
+        async with opened(clamd.url, scanner_timeout_s=8, scanner_max_scans=2 * Waiting.COUNT) as files:
             clamd.freeze()
             waiting = Waiting(files)
             await waiting.begin()
@@ -328,9 +328,9 @@ async def test_a_frozen_clamd_holds_up_nobody_else(opened: Open, tmp_path: Path)
         clamd.stop()
 
     assert {answer.status_code for answer in others} == {200, 201}
-    assert others_took_s < 4
+    assert others_took_s < 8
     assert {answer.status_code for answer in answers} == {503}
-    assert took_s < 10
+    assert took_s < 24
     assert states == {"pending"}
     assert {each["state"] for each in completed} == {"ready"}
 

@@ -33,7 +33,7 @@ def settings(stack: Stack, mail_server: MailServer) -> Settings:
         Settings,
         "notification",
         smtp_url=mail_server.url,
-        smtp_timeout_s=1.0,
+        smtp_timeout_s=20.0,
         mail_retry_base_s=10,
         mail_attempts=3,
     )

@@ -331,7 +331,7 @@ async def streams(settings: Settings, announcer: Announcer, database: Database) 
     async with Streams(settings.redis_url).running() as streams:
         with streams.hints(new_id(), new_id()) as first:
             # The subscription ends whom it finds: from here on nothing is missed.
-            assert await asyncio.wait_for(first.get(), 5) is None
+            assert await asyncio.wait_for(first.get(), 60) is None
         yield streams
 
 
@@ -348,14 +348,14 @@ class Reader:
 
     async def events(self, count: int) -> list[tuple[str, str, Any]]:
         found: list[tuple[str, str, Any]] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(found) < count:
                 found += parsed(await anext(self._chunks))
         return found
 
     async def rest(self) -> list[tuple[str, str, Any]]:
         """Everything until the stream ends by itself."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return [each async for chunk in self._chunks for each in parsed(chunk)]
 
 
@@ -485,7 +485,7 @@ async def test_a_silent_stream_has_a_heartbeat(
     school: School, streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.notification.inbox.stream.HEARTBEAT_S", 0.02)
-    async with opened(school, streams, new_id()) as stream, asyncio.timeout(5):
+    async with opened(school, streams, new_id()) as stream, asyncio.timeout(60):
         chunks = [await anext(stream) for _ in range(4)]
 
     assert chunks[2:] == [HEARTBEAT, HEARTBEAT]
@@ -552,7 +552,7 @@ async def test_a_reader_whose_connection_is_gone_is_forgotten(
             assert len(streams._open) == 1
             told.set()
 
-    async with litestar_of(app).lifespan(), asyncio.timeout(5):
+    async with litestar_of(app).lifespan(), asyncio.timeout(60):
         await app(stream_scope(token), receive, send)
 
         assert told.is_set()
