@@ -2,13 +2,16 @@
 
 import hashlib
 import secrets
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from shared.problems import Invalid
+from shared.text import pattern
 
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+CODE: Final = pattern(r"^[A-Za-z0-9_-]+$(?!\n)", "Must be a code, as it was given: letters, digits, _ and -.")
+
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 
 
 class CodeRefused(Invalid):

@@ -12,6 +12,7 @@ from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from shared import problems, telemetry
 from shared.problems import FieldError, Problem
+from shared.text import in_words
 
 log = structlog.get_logger()
 
@@ -105,11 +106,12 @@ def _field_errors(error: ValidationException) -> list[FieldError]:
 
 
 def _field_error(item: dict[str, Any]) -> FieldError:
-    message, place = str(item.get("message", "Invalid.")), str(item.get("key", ""))
+    message, place = in_words(str(item.get("message", "Invalid."))), str(item.get("key", ""))
     if message == "'data'":
         return FieldError("", "A JSON body is needed.")
     source = str(getattr(item.get("source"), "value", item.get("source") or "body"))
     path = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place).replace(".", "/")
     if source != "body":
-        return FieldError(f"{source}/{path}", message)
+        # A name that Python keeps for itself, such as `from`, has an underscore after it there.
+        return FieldError(f"{source}/{path.rstrip('_')}", message)
     return FieldError("" if path in {"", "data"} else f"/{path}", message)

@@ -59,7 +59,7 @@ async def list_absence_reports(
     database: NamedDependency[Database],
     cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
-    in_state: InState = None,
+    state_: InState = None,
     day: OnDay = None,
     student_id: OfStudent = None,
     limit: Limit = 50,
@@ -67,14 +67,14 @@ async def list_absence_reports(
 ) -> Page[AbsenceReport]:
     reader = database.reader(school_id=caller.school)
     today = await caches.today(cache, reader, school_id=caller.school)
-    only = ReportFilter(guardian_id=rules.scope_of(caller), today=today, state=in_state, day=day, student_id=student_id)
+    only = ReportFilter(guardian_id=rules.scope_of(caller), today=today, state=state_, day=day, student_id=student_id)
     before = decode_cursor(cursor, ReportKey) or ReportKey(queries.LAST_ID)
     found = await queries.reports(reader, school_id=caller.school, only=only, before_id=before.id, limit=limit + 1)
     return page(
         [rules.as_seen_by(report, caller) for report in found],
         limit=limit,
         path="/api/v1/absence-reports",
-        filters={"state": in_state, "day": day, "student_id": student_id},
+        filters={"state": state_, "day": day, "student_id": student_id},
         key=lambda report: ReportKey(report.id),
     )
 

@@ -1,16 +1,16 @@
 """Absences that were reported, and leave that was asked for."""
 
 from datetime import date, datetime, time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from services.academic.explanations.schemas import ReportKind
+from shared.text import pattern
 
 State = Literal["pending", "accepted", "refused", "withdrawn"]
-# Lines and tabs are welcome, other control characters are not.
-PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+PLAIN: Final = pattern(r"^[^\x00-\x08\x0b-\x1f\x7f]*$", "Must be text; of control characters, lines and tabs only.")
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PLAIN)]
 Answer = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PLAIN)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]

@@ -136,13 +136,13 @@ async def list_attendance(
     database: NamedDependency[Database],
     cache: NamedDependency[Cache],
     caller: NamedDependency[Caller],
-    starts_on: From = None,
-    ends_on: To = None,
+    from_: From = None,
+    to: To = None,
 ) -> AttendanceDays:
     reader = database.reader(school_id=caller.school)
     today = await caches.today(cache, reader, school_id=caller.school)
     await access.require_student(reader, caller, student_id, today=today)
-    first, last = require_range(starts_on, ends_on, today=today)
+    first, last = require_range(from_, to, today=today)
     days = await queries.days_of_student(
         reader, school_id=caller.school, student_id=student_id, starts_on=first, ends_on=last
     )

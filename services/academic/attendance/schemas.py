@@ -7,8 +7,11 @@ from uuid import UUID
 import msgspec
 
 from services.academic.explanations.schemas import ReportKind
+from shared.text import pattern
 
-CODE_PATTERN: Final = r"^[A-Z0-9/\\#-]{1,8}$(?!\n)"
+CODE_PATTERN: Final = pattern(
+    r"^[A-Z0-9/\\#-]{1,8}$(?!\n)", "Must be one to eight capital letters, digits or any of / \\ # -."
+)
 CodeText = Annotated[str, msgspec.Meta(max_length=8, pattern=CODE_PATTERN)]
 Kind = Literal["present", "late", "absent", "excused"]
 DayStatus = Literal["present", "late", "absent", "excused", "unmarked"]

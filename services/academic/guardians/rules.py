@@ -11,6 +11,7 @@ import msgspec
 from services.academic.guardians.schemas import LinkRow, LinkTerms, NewGuardian, NewGuardianLink
 from shared.ids import new_id
 from shared.problems import Conflict, FieldError, Invalid
+from shared.text import in_words
 
 REQUIRED: Final = ("student_sourced_id", "given_name", "relation")
 OPTIONAL: Final = (
@@ -152,7 +153,7 @@ def _converted(line: int, values: Mapping[str, object], type_: type[T], errors: 
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$.")
         column = place.rstrip("`")
-        errors.append(_fault(line, "guardian_email" if column == "email" else column, reason))
+        errors.append(_fault(line, "guardian_email" if column == "email" else column, in_words(reason)))
         return None
 
 

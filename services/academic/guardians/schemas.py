@@ -1,18 +1,20 @@
 """Guardians, and what each may see and hear of each child."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.academic.people.schemas import Email, FamilyName, Name
-from shared.text import LINE
+from shared.text import LINE, pattern
+
+PHONE: Final = pattern(r"^[0-9+() ./-]*$(?!\n)", "Must be a phone number: digits, spaces and any of + ( ) . / -.")
 
 Relation = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=LINE)]
 Priority = Annotated[int, msgspec.Meta(ge=1, le=20)]
-Phone = Annotated[str, msgspec.Meta(max_length=30, pattern=r"^[0-9+() ./-]*$(?!\n)")]
+Phone = Annotated[str, msgspec.Meta(max_length=30, pattern=PHONE)]
 
 
 class Guardian(msgspec.Struct, frozen=True, kw_only=True):

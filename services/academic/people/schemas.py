@@ -1,18 +1,20 @@
 """Students and teachers, as a school records them."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.text import LINE
+from shared.text import LINE, pattern
+
+ADDRESS: Final = pattern(r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$(?!\n)", "Must be an e-mail address.")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=LINE)]
 FamilyName = Annotated[str, msgspec.Meta(max_length=100, pattern=LINE)]
 """May be empty: not everybody has one."""
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$(?!\n)")]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=ADDRESS)]
 Grade = Annotated[str, msgspec.Meta(max_length=20, pattern=LINE)]
 
 

@@ -66,7 +66,7 @@ async def invite_people(
 async def list_invites(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-    in_state: StateFilter = None,
+    state_: StateFilter = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Invite]:
@@ -74,13 +74,13 @@ async def list_invites(
     found = await queries.invites(
         database.reader(school_id=caller.school),
         caller.school,
-        state=in_state,
+        state=state_,
         before=after.id if after else None,
         now=clock.now(),
         limit=limit + 1,
     )
     return page(
-        found, limit=limit, path="/api/v1/invites", filters={"state": in_state}, key=lambda each: InviteKey(each.id)
+        found, limit=limit, path="/api/v1/invites", filters={"state": state_}, key=lambda each: InviteKey(each.id)
     )
 
 

@@ -93,7 +93,7 @@ async def preview_audience(
 async def list_written_announcements(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-    in_state: OfState = None,
+    state_: OfState = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[AnnouncementSummary]:
@@ -102,7 +102,7 @@ async def list_written_announcements(
         database.reader(school_id=caller.school),
         school_id=caller.school,
         teacher_user_id=None if caller.role == Role.SCHOOL_ADMIN else caller.user_id,
-        state=in_state,
+        state=state_,
         before=after.announcement_id if after else None,
         limit=limit + 1,
     )
@@ -110,7 +110,7 @@ async def list_written_announcements(
         found,
         limit=limit,
         path="/api/v1/announcements/written",
-        filters={"state": in_state},
+        filters={"state": state_},
         key=lambda each: WrittenKey(each.announcement_id),
     )
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.communication.audiences.schemas import Audience, Role
+from shared.text import pattern
 
 State = Literal["draft", "scheduled", "held", "sending", "sent", "withdrawn"]
 HoldReason = Literal["nobody_to_tell", "expired", "day_over"]
@@ -27,7 +28,9 @@ Title = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=200,
-        pattern=rf"^[{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x1f\x7f]*$(?!\n)",
+        pattern=pattern(
+            rf"^[{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x1f\x7f]*$(?!\n)", "Must be one line that says something."
+        ),
     ),
 ]
 Body = Annotated[
@@ -35,7 +38,10 @@ Body = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=10_000,
-        pattern=rf"^[\t\n\r{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$",
+        pattern=pattern(
+            rf"^[\t\n\r{UNSEEN}]*[^\x00-\x1f\x7f{UNSEEN}][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$",
+            "Must be text that says something; of control characters, lines and tabs only.",
+        ),
     ),
 ]
 """Plain text; addresses in it are for the front end to make links of."""

@@ -167,6 +167,13 @@ async def test_what_cannot_be_read_is_refused(board: Board, field: dict[str, Any
     assert (await board.ask("POST", "", **{**DRAFT, **field})).status_code == 400
 
 
+async def test_a_title_that_says_nothing_is_refused_in_words(board: Board) -> None:
+    refused = await board.ask("POST", "", **{**DRAFT, "title": "\u200b"})
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"] == [{"pointer": "/title", "detail": "Must be one line that says something."}]
+
+
 @pytest.mark.parametrize("end", ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
 @pytest.mark.parametrize("name", ["pinned_until", "expires_at"])
 async def test_an_end_that_is_over_or_too_far_is_refused(board: Board, name: str, end: str) -> None:
@@ -389,4 +396,5 @@ async def test_what_was_written_comes_in_pages_and_by_state(board: Board) -> Non
 
     assert found == made[::-1]
     assert [each["announcement_id"] for each in withdrawn] == [made[2]]
-    assert (await board.ask("GET", "/written?state=lost")).status_code == 400
+    lost = await board.ask("GET", "/written?state=lost")
+    assert (lost.status_code, lost.json()["errors"][0]["pointer"]) == (400, "query/state")

@@ -33,7 +33,7 @@ Day = Annotated[date | None, QueryParameter(description="Only what is about this
 async def list_deliveries(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
-    states: States = None,
+    state_: States = None,
     student_id: Student = None,
     day: Day = None,
     limit: Limit = 50,
@@ -43,7 +43,7 @@ async def list_deliveries(
     found = await queries.deliveries(
         database.reader(school_id=caller.school),
         caller.school,
-        states=states,
+        states=state_,
         student_id=student_id,
         day=day,
         before=after.delivery_id if after else None,
@@ -53,7 +53,7 @@ async def list_deliveries(
     paged = page(
         found, limit=limit, path="/api/v1/deliveries", filters=filters, key=lambda each: DeliveryKey(each.delivery_id)
     )
-    return _with_states(paged, states)
+    return _with_states(paged, state_)
 
 
 @get(

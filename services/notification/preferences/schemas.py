@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.text import pattern
+
 Group = Literal["absences", "absence_reports", "registers", "announcements"]
 Channel = Literal["in_app", "email"]
 Frequency = Literal["at_once", "daily_digest", "never"]
@@ -13,7 +15,8 @@ Frequency = Literal["at_once", "daily_digest", "never"]
 EVERY_CHILD: Final = UUID(int=0)
 """Stands in the table for all children, and for what is about no child."""
 
-ZonedName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)")]
+ZONE: Final = pattern(r"^[A-Za-z0-9_+/-]+$(?!\n)", "Must be the name of a time zone, such as Europe/London.")
+ZonedName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=ZONE)]
 Hour = Annotated[int, msgspec.Meta(ge=0, le=23)]
 Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]

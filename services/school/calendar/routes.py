@@ -112,12 +112,12 @@ async def list_calendar_days(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
     answers: NamedDependency[Answers],
-    first: FirstDay = None,
-    last: LastDay = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[SpecialDay]]:
-    dates = wanted_dates(first, last, limit, cursor)
+    dates = wanted_dates(from_, to, limit, cursor)
 
     async def read() -> Page[SpecialDay]:
         found = await queries.calendar_days(
@@ -171,12 +171,12 @@ async def list_grade_days(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
     answers: NamedDependency[Answers],
-    first: FirstDay = None,
-    last: LastDay = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[GradeDays]]:
-    dates = wanted_dates(first, last, limit, cursor)
+    dates = wanted_dates(from_, to, limit, cursor)
 
     async def read() -> Page[GradeDays]:
         found = await queries.grade_days(

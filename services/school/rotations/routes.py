@@ -72,19 +72,19 @@ async def list_rotation_days(
     database: NamedDependency[Database],
     caller: NamedDependency[Caller],
     answers: NamedDependency[Answers],
-    first: FirstDay = None,
-    last: LastDay = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response[Page[RotationDay]]:
-    dates = wanted_dates(first, last, limit, cursor)
+    dates = wanted_dates(from_, to, limit, cursor)
 
     async def read() -> Page[RotationDay]:
         turns = await queries.turns(database.reader(school_id=caller.school), school_id=caller.school)
         days = [
             RotationDay(day=day, turn=turn.name)
             for day, turn in turns.items()
-            if day > dates.after and (first is None or day >= first) and (last is None or day <= last)
+            if day > dates.after and (from_ is None or day >= from_) and (to is None or day <= to)
         ]
         return dates.page(days[: limit + 1], path="/api/v1/rotation-days")
 

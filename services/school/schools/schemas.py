@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.text import LINE
+from shared.text import LINE, pattern
 
 SchoolName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
 TimeZone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE, description="An IANA name.")]
@@ -16,12 +16,18 @@ LocaleTag = Annotated[
     str,
     msgspec.Meta(
         max_length=35,
-        pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$(?!\n)",
+        pattern=pattern(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$(?!\n)", "Must be a tag of a language, such as de-DE."),
         description="A BCP 47 tag, such as de-DE.",
     ),
 ]
 Colour = Annotated[
-    str, msgspec.Meta(min_length=7, max_length=7, pattern=r"^#[0-9A-Fa-f]{6}$(?!\n)", description="`#rrggbb`.")
+    str,
+    msgspec.Meta(
+        min_length=7,
+        max_length=7,
+        pattern=pattern(r"^#[0-9A-Fa-f]{6}$(?!\n)", "Must be a colour, such as #00539f."),
+        description="`#rrggbb`.",
+    ),
 ]
 LogoUrl = Annotated[str, msgspec.Meta(min_length=1, max_length=500, description="An https URL.")]
 

@@ -203,6 +203,13 @@ async def test_days_are_listed_from_one_day_to_another_in_pages(school: School) 
     assert second["next"] is None
 
 
+async def test_a_bad_first_day_is_named_as_it_was_sent(school: School) -> None:
+    refused = await school.send("GET", "/calendar-days?from=tomorrow")
+
+    assert refused.status_code == 400
+    assert pointers(refused) == ["query/from"]
+
+
 async def test_another_schools_days_are_not_to_be_seen(house: House, school: School) -> None:
     await school.send("PUT", "/calendar-days/2026-11-26", {"kind": "holiday", "title": "Thanksgiving"})
     other = await house.school()
