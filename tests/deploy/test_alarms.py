@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
 
@@ -14,42 +13,6 @@ from tests.deploy.manifests import ROOT, Complaints
 DEPLOY = ROOT / "deploy"
 PORT = 9093
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-
-
-class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Alertmanager does not start with a field that it does not know."""
-
-
-class Global(Strict):
-    smtp_smarthost: str
-    smtp_from: str
-    smtp_require_tls: bool = True
-
-
-class Route(Strict):
-    receiver: str
-    matchers: list[str] = []
-    group_by: list[str] = []
-    group_wait: str = "30s"
-    group_interval: str = "5m"
-    repeat_interval: str = "4h"
-    routes: list["Route"] = []
-
-
-class Email(Strict):
-    to: str
-    send_resolved: bool = False
-
-
-class Receiver(Strict):
-    name: str
-    email_configs: list[Email] = []
-
-
-class Alertmanager(Strict):
-    global_: Global = msgspec.field(name="global")
-    route: Route
-    receivers: list[Receiver]
 
 
 class Watch:
@@ -74,19 +37,12 @@ def is_told_of_alarms(watch: Watch) -> Complaints:
         yield "Prometheus cannot reach Alertmanager"
 
 
-def is_valid(watch: Watch) -> Complaints:
-    try:
-        msgspec.convert(watch.alertmanager, Alertmanager)
-    except msgspec.ValidationError as error:
-        yield str(error)
-
-
 def knows_somebody_for_each_severity(watch: Watch) -> Complaints:
     receivers = {each["name"]: each.get("email_configs") for each in watch.alertmanager["receivers"]}
     routes = {each["matchers"][0]: each for each in watch.alertmanager["route"]["routes"]}
     for severity in sorted({rule["labels"]["severity"] for rule in watch.rules}):
         route = routes.get(f'severity="{severity}"')
-        if route is None or route["matchers"][1:] or not receivers.get(route["receiver"]):
+        if route is None or route["matchers"][1:] or not receivers.get(route.get("receiver")):
             yield f"nobody is told of {severity}"
         elif route["receiver"] != severity:
             yield f"{severity} is told as {route['receiver']}"
@@ -110,7 +66,6 @@ def always_says_something(watch: Watch) -> Complaints:
 
 CHECKS = [
     is_told_of_alarms,
-    is_valid,
     knows_somebody_for_each_severity,
     has_a_mail_server,
     always_says_something,
@@ -122,8 +77,10 @@ MISTAKES: dict[str, tuple[Change, Callable[[Watch], Complaints]]] = {
         lambda watch: watch.services["alertmanager"].update(networks=["mail"]),
         is_told_of_alarms,
     ),
-    "a misspelt field": (lambda watch: watch.alertmanager["route"].update(receivr="page"), is_valid),
-    "a route without a receiver": (lambda watch: watch.alertmanager["route"]["routes"][0].pop("receiver"), is_valid),
+    "a route without a receiver": (
+        lambda watch: watch.alertmanager["route"]["routes"][0].pop("receiver"),
+        knows_somebody_for_each_severity,
+    ),
     "no route for pages": (
         lambda watch: watch.alertmanager["route"]["routes"].pop(0),
         knows_somebody_for_each_severity,
