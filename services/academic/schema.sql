@@ -595,6 +595,8 @@ CREATE INDEX outbox_unpublished ON academic.outbox USING btree (created_at) WHER
 
 CREATE INDEX plan_watch_due ON academic.plan_watch USING btree (due_at);
 
+CREATE INDEX register_notice_told ON academic.register_notice USING btree (school_id, told_at);
+
 CREATE INDEX student_active ON academic.student USING btree (school_id, family_name, given_name, id) WHERE is_active;
 
 CREATE INDEX teacher_active ON academic.teacher USING btree (school_id, family_name, given_name, id) WHERE is_active;

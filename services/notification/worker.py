@@ -16,7 +16,12 @@ from services.notification.deliveries.actions import Sender
 from services.notification.deliveries.reactions import invite_issued, password_reset_requested
 from services.notification.inbox.live import Announcer
 from services.notification.notices.actions import Herald
-from services.notification.registers.reactions import lessons_planned, register_missing, register_saved
+from services.notification.registers.reactions import (
+    lessons_planned,
+    register_missing,
+    register_not_missing,
+    register_saved,
+)
 from services.notification.roster import reactions as roster
 from services.notification.settings import Settings
 from shared.contracts.academic import (
@@ -26,6 +31,7 @@ from shared.contracts.academic import (
     GuardianLinkChanged,
     LessonsPlanned,
     RegisterMissing,
+    RegisterNotMissing,
     RegisterSaved,
     StudentChanged,
     TeacherChanged,
@@ -60,6 +66,7 @@ def create_worker(settings: Settings, database: Database, announcer: Announcer |
             on(AttendanceDayChanged, partial(attendance_day_changed, teller)),
             on(AbsenceReportChanged, partial(absence_report_changed, herald)),
             on(RegisterMissing, partial(register_missing, herald)),
+            on(RegisterNotMissing, partial(register_not_missing, herald)),
             on(RegisterSaved, partial(register_saved, herald)),
             on(LessonsPlanned, partial(lessons_planned, herald)),
             on(AnnouncementSent, partial(announcement_sent, herald)),

@@ -145,6 +145,17 @@ class RegisterMissing(msgspec.Struct, frozen=True, kw_only=True, tag="academic.r
     teacher_ids: list[UUID]
 
 
+class RegisterNotMissing(
+    msgspec.Struct, frozen=True, kw_only=True, tag="academic.register_not_missing.v1", tag_field="type"
+):
+    """A lesson whose register was told to be missing needs none any more, though nobody saved it whole.
+
+    It does not meet or is planned no longer, or whoever lacked a mark is not on the roll.
+    """
+
+    lesson_id: UUID
+
+
 class LessonOfDay(msgspec.Struct, frozen=True, kw_only=True):
     lesson_id: UUID
     class_id: UUID
@@ -198,6 +209,7 @@ AcademicEvent = (
     | AttendanceDayChanged
     | AbsenceReportChanged
     | RegisterMissing
+    | RegisterNotMissing
     | LessonsPlanned
     | RegisterSaved
 )

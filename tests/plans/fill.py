@@ -99,6 +99,10 @@ ACADEMIC: Final[tuple[LiteralString, ...]] = (
     WHERE lesson.school_id = public.an_id(1, s, 0) AND lesson.id = public.an_id(6, s, c * 100 + d)""",
     """INSERT INTO academic.register (school_id, lesson_id, version, saved_at, saved_by)
     SELECT school_id, id, 1, ends_at, public.an_id(8, 0, 0) FROM academic.lesson WHERE day < %(today)s""",
+    """INSERT INTO academic.register_notice (school_id, lesson_id, step, told_at)
+    SELECT school_id, id, step, starts_at + make_interval(mins => 15)
+    FROM academic.lesson, (VALUES ('teacher'), ('office')) AS steps (step)
+    WHERE day < %(today)s""",
     """INSERT INTO academic.attendance_mark (
         school_id, lesson_id, student_id, register_version, day, code, kind, is_alerting, recorded_at, recorded_by)
     SELECT lesson.school_id, lesson.id, enrolment.student_id, 1, lesson.day, 'P', 'present', false, lesson.ends_at,

@@ -114,14 +114,20 @@ async def test_what_is_due_is_found_without_what_is_not(crowded: Crowded, mode: 
     assert crowded.faults("communication", plans, told=["FROM file_due"]) == []
 
 
-@pytest.mark.parametrize("look", [missing_registers.look_at_next_school, day_plans.look_at_next_school])
-async def test_a_school_is_looked_at_by_itself(crowded: Crowded, look: Look, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [
+        (missing_registers.look_at_next_school, ["_watch", "FROM lesson", "FROM register_notice"]),
+        (day_plans.look_at_next_school, ["_watch", "FROM lesson"]),
+    ],
+)
+async def test_a_school_is_looked_at_by_itself(crowded: Crowded, look: Look, told: list[str], mode: str) -> None:
     async with crowded.database("academic", mode) as database:
         with recorded() as plans:
             assert await look(database)
 
     # Most lessons of a day are taken, and each is looked at to see it.
-    assert crowded.faults("academic", plans, told=["_watch", "FROM lesson"], walks=True) == []
+    assert crowded.faults("academic", plans, told=told, walks=True) == []
 
 
 async def test_a_trip_that_is_entered_late_judges_its_grade_alone(crowded: Crowded, mode: str) -> None:

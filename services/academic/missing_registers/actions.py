@@ -16,7 +16,7 @@ from services.academic.missing_registers import queries, rules
 from services.academic.missing_registers.queries import MissingFilter, MissingRow
 from services.academic.missing_registers.schemas import DueLesson, MissingKey, MissingRegister, Times
 from shared import clock
-from shared.contracts.academic import RegisterMissing
+from shared.contracts.academic import RegisterMissing, RegisterNotMissing
 from shared.database import Database, Reader, Tx, switch_school
 from shared.outbox import Event, publish_all
 
@@ -47,7 +47,7 @@ async def look_at_next_school(database: Database) -> bool:
 
 
 async def tell_missing(tx: Tx, school_id: UUID, *, now: datetime) -> datetime:
-    """Tell what is due and was not told; when to look again.
+    """Take back what is no longer missing, then tell what is due and was not told; when to look again.
 
     Lessons are read twice: what is due is locked, and read again under the lock, so that a register which was saved
     in between is not told of.
@@ -55,6 +55,7 @@ async def tell_missing(tx: Tx, school_id: UUID, *, now: datetime) -> datetime:
     school = await calendar.school(tx, school_id=school_id)
     if school is None:
         return now + rules.LOOK_AHEAD
+    await _take_back(tx, school_id, since=now - rules.TAKEN_BACK_FOR)
     times = Times(
         reminder_minutes=school.register_reminder_minutes, escalation_minutes=school.register_escalation_minutes
     )
@@ -68,6 +69,26 @@ async def tell_missing(tx: Tx, school_id: UUID, *, now: datetime) -> datetime:
     await _tell(tx, school_id, rules.due(still, times, now=now), now=now)
     after = await queries.open_lessons(tx, school_id=school_id, since=since, until=until)
     return rules.look_again_at(after, times, now=now)
+
+
+async def _take_back(tx: Tx, school_id: UUID, *, since: datetime) -> None:
+    """Who was told that a register is missing hears that it no longer is, and is told anew should it be missing again.
+
+    Of a register that is saved whole they hear by that.
+    """
+    found = await queries.told_in_vain(tx, school_id=school_id, since=since)
+    if not found:
+        return
+    gone = [each.lesson_id for each in found if not each.is_planned]
+    planned = [each.lesson_id for each in found if each.is_planned]
+    locked = await queries.lock_lessons(tx, school_id=school_id, lesson_ids=planned)
+    still = await queries.told_in_vain(tx, school_id=school_id, since=since, lesson_ids=[*gone, *locked])
+    await queries.forget_notices(tx, school_id=school_id, lesson_ids=[each.lesson_id for each in still])
+    events = [
+        Event(data=RegisterNotMissing(lesson_id=each.lesson_id), subject=str(each.lesson_id), version=1)
+        for each in still
+    ]
+    await publish_all(tx, events, school_id=school_id)
 
 
 async def _tell(tx: Tx, school_id: UUID, due: Sequence[DueLesson], *, now: datetime) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
 
 from services.academic.calendar.queries import DAY_OF_LESSON
-from services.academic.missing_registers.schemas import DueLesson, OpenLesson, Step
+from services.academic.missing_registers.schemas import DueLesson, OpenLesson, Step, ToldLesson
 from shared.database import Reader, Tx
 
 # Uses lesson_watch_due.
@@ -38,8 +39,40 @@ async def look_again(tx: Tx, *, school_id: UUID, due_at: datetime) -> None:
     await tx.execute(LOOK_AGAIN, school_id=school_id, due_at=due_at)
 
 
+# Whether a lesson meets, and somebody of its roll lacks a mark: who left the class may not be in the register any more.
+LACKS_A_MARK: LiteralString = """
+(
+    NOT lesson.is_cancelled
+    AND special_day.kind IS DISTINCT FROM 'holiday'
+    AND EXISTS (
+        SELECT 1
+        FROM enrolment
+        WHERE enrolment.school_id = lesson.school_id
+        AND enrolment.class_id = lesson.class_id
+        AND enrolment.role = 'student'
+        AND enrolment.starts_on <= lesson.day
+        AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
+        AND NOT EXISTS (
+            SELECT 1
+            FROM attendance_mark
+            WHERE attendance_mark.school_id = lesson.school_id
+            AND attendance_mark.lesson_id = lesson.id
+            AND attendance_mark.student_id = enrolment.student_id
+        )
+    )
+)
+"""
+IS_SAVED_WHOLE: LiteralString = """
+EXISTS (
+    SELECT 1
+    FROM register
+    WHERE register.school_id = lesson.school_id
+    AND register.lesson_id = lesson.id
+    AND register.is_complete
+)
+"""
+
 # Uses lesson_day: the days are a little wider than the instants, whatever the zone. Null ids let every lesson pass.
-# Of a register that was saved incomplete somebody must still lack a mark: who left the class may not be in it any more.
 OPEN_LESSONS = (
     """
 SELECT lesson.id AS lesson_id, lesson.class_id, school_class.title AS class_title, lesson.day, lesson.starts_at,
@@ -67,31 +100,14 @@ AND lesson.day BETWEEN (%(since)s)::date - 1 AND (%(until)s)::date + 1
 AND lesson.starts_at > %(since)s
 AND lesson.starts_at <= %(until)s
 AND (%(lesson_ids)s::uuid[] IS NULL OR lesson.id = ANY(%(lesson_ids)s))
-AND NOT lesson.is_cancelled
-AND NOT EXISTS (
-    SELECT 1
-    FROM register
-    WHERE register.school_id = lesson.school_id
-    AND register.lesson_id = lesson.id
-    AND register.is_complete
-)
-AND special_day.kind IS DISTINCT FROM 'holiday'
-AND EXISTS (
-    SELECT 1
-    FROM enrolment
-    WHERE enrolment.school_id = lesson.school_id
-    AND enrolment.class_id = lesson.class_id
-    AND enrolment.role = 'student'
-    AND enrolment.starts_on <= lesson.day
-    AND (enrolment.ends_on IS NULL OR enrolment.ends_on >= lesson.day)
-    AND NOT EXISTS (
-        SELECT 1
-        FROM attendance_mark
-        WHERE attendance_mark.school_id = lesson.school_id
-        AND attendance_mark.lesson_id = lesson.id
-        AND attendance_mark.student_id = enrolment.student_id
-    )
-)
+AND NOT
+"""
+    + IS_SAVED_WHOLE
+    + """
+AND
+"""
+    + LACKS_A_MARK
+    + """
 ORDER BY lesson.starts_at, lesson.id
 LIMIT 10000
 """
@@ -163,16 +179,59 @@ async def add_notices(tx: Tx, *, school_id: UUID, due: Sequence[DueLesson], now:
     )
 
 
+# Uses register_notice_told. Who saved a register whole has told so. Null ids let every lesson pass.
+TOLD_IN_VAIN = (
+    """
+SELECT DISTINCT register_notice.lesson_id, lesson.id IS NOT NULL AS is_planned
+FROM register_notice
+LEFT JOIN lesson ON lesson.school_id = register_notice.school_id AND lesson.id = register_notice.lesson_id
+LEFT JOIN school_class ON school_class.school_id = lesson.school_id AND school_class.id = lesson.class_id
+"""
+    + DAY_OF_LESSON
+    + """
+WHERE register_notice.school_id = %(school_id)s
+AND register_notice.told_at > %(since)s
+AND (%(lesson_ids)s::uuid[] IS NULL OR register_notice.lesson_id = ANY(%(lesson_ids)s))
+AND (lesson.id IS NULL OR NOT
+"""
+    + IS_SAVED_WHOLE
+    + """
+AND NOT
+"""
+    + LACKS_A_MARK
+    + """
+)
+ORDER BY register_notice.lesson_id
+LIMIT 10000
+"""
+)
+
+
+async def told_in_vain(
+    reader: Reader, *, school_id: UUID, since: datetime, lesson_ids: Sequence[UUID] | None = None
+) -> list[ToldLesson]:
+    """Lessons of which somebody was told since then, or those of them named, and whose register nobody misses any more,
+    though nobody saved it whole.
+    """
+    return await reader.all(
+        ToldLesson,
+        TOLD_IN_VAIN,
+        school_id=school_id,
+        since=since,
+        lesson_ids=None if lesson_ids is None else list(lesson_ids),
+    )
+
+
 FORGET_NOTICES = """
 DELETE FROM register_notice
 WHERE school_id = %(school_id)s
-AND lesson_id = %(lesson_id)s
+AND lesson_id = ANY(%(lesson_ids)s)
 """
 
 
-async def forget_notices(tx: Tx, *, school_id: UUID, lesson_id: UUID) -> None:
-    """As if nobody had been told of this lesson: who was, has been told since that it does not meet."""
-    await tx.execute(FORGET_NOTICES, school_id=school_id, lesson_id=lesson_id)
+async def forget_notices(tx: Tx, *, school_id: UUID, lesson_ids: Sequence[UUID]) -> None:
+    """As if nobody had been told of these lessons: who was, has been told since that nothing is missing."""
+    await tx.execute(FORGET_NOTICES, school_id=school_id, lesson_ids=list(lesson_ids))
 
 
 class MissingRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ LOOK_AHEAD: Final = timedelta(hours=1)
 TRY_AGAIN: Final = timedelta(seconds=5)
 """When a lesson is due and in somebody else's hands, such as a register that is just being saved."""
 LIST_DAYS: Final = 7
+TAKEN_BACK_FOR: Final = timedelta(days=LIST_DAYS)
+"""So long after it was told, what is missing no longer is taken back."""
 
 
 def due_at(lesson: OpenLesson, step: Step, times: Times) -> datetime | None:

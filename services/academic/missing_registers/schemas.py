@@ -30,6 +30,14 @@ class OpenLesson(msgspec.Struct, frozen=True, kw_only=True):
     told: list[Step]
 
 
+class ToldLesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson of whose register somebody was told that it is missing."""
+
+    lesson_id: UUID
+    is_planned: bool
+    """Whether there still is such a lesson."""
+
+
 class DueLesson(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be told of a lesson now."""
 

@@ -18,7 +18,7 @@ from services.academic.tests.factories import PERIODS, TIME_ZONE, TODAY, School,
 from services.academic.timetable.rules import instant
 from shared import clock
 from shared.bus import Outcome
-from shared.contracts.academic import ClassChanged, RegisterMissing
+from shared.contracts.academic import ClassChanged, RegisterMissing, RegisterNotMissing
 from shared.contracts.school import CalendarDay, GradeDay, SchoolChanged
 from shared.database import Database, Tx
 from shared.identity import Role
@@ -95,6 +95,14 @@ class Watch:
 
     def steps(self, school: School) -> list[str]:
         return [each.step for each in self.told(school)]
+
+    def taken_back(self, school: School) -> list[UUID]:
+        """The lessons, each as often as it was told to be missing no longer."""
+        return [
+            msgspec.json.decode(each.data, type=RegisterNotMissing).lesson_id
+            for each in published(self._stack.database_url("academic"), school.id)
+            if each.type == "academic.register_not_missing.v1"
+        ]
 
 
 @pytest.fixture
@@ -324,6 +332,59 @@ async def test_a_lesson_brought_back_after_it_was_told_is_told_again(school: Sch
     await watch.look("08:32")
 
     assert watch.steps(school) == ["teacher", "teacher"]
+
+
+async def test_a_lesson_of_yesterday_that_is_cancelled_is_missing_no_longer(school: School, watch: Watch) -> None:
+    taught = await school.a_taught_class()
+    await watch.look("09:00")
+    path = f"/lessons/{taught.lesson_id}"
+    version = (await school.send("GET", path)).json()["version"]
+    tomorrow = TODAY + timedelta(days=1)
+    await watch.look("07:30", tomorrow)
+    assert watch.taken_back(school) == []
+
+    await school.send("PATCH", path, json={"version": version, "is_cancelled": True})
+    await watch.look("07:31", tomorrow)
+    await watch.look("07:32", tomorrow)
+
+    assert watch.steps(school) == ["teacher", "office"]
+    assert watch.taken_back(school) == [taught.lesson_id]
+
+
+@pytest.mark.parametrize("takes_registers", [True, False])
+async def test_a_holiday_that_was_a_mistake_lets_it_be_missing_anew(
+    school: School, watch: Watch, hands: Hands, *, takes_registers: bool
+) -> None:
+    """Past lessons of a school that takes none yet follow the calendar: there is no such lesson meanwhile."""
+    taught, other = await school.a_taught_class("Maths", ("1",)), await school.a_taught_class("Art", ("2",))
+    hands.instant = at("08:05")
+    if takes_registers:
+        await school.save_register(other, 0, {}, default_code="P")
+    await watch.look("08:15")
+    await school.tell_calendar(version=2, days=(SNOW,))
+    await watch.look("08:20")
+    assert watch.taken_back(school) == [taught.lesson_id]
+
+    await school.tell_calendar(version=3)
+    await watch.look("08:30")
+    await watch.look("08:31")
+
+    assert watch.steps(school) == ["teacher", "teacher"]
+    assert watch.taken_back(school) == [taught.lesson_id]
+
+
+async def test_what_is_saved_whole_is_not_told_to_be_missing_no_longer(
+    school: School, watch: Watch, hands: Hands
+) -> None:
+    """It says so itself; its reminders are of one that was missing, once."""
+    taught = await school.a_taught_class()
+    await watch.look("08:15")
+    await school.save_register(taught, 0, {}, default_code="P")
+    await school.tell_calendar(version=2, days=(SNOW,))
+
+    await watch.look("08:20")
+
+    assert watch.taken_back(school) == []
 
 
 async def test_settings_count_from_the_moment_they_change(school: School, watch: Watch) -> None:
@@ -685,6 +746,48 @@ async def test_who_was_left_out_and_leaves_the_class_is_waited_for_no_longer(
     await watch.look("12:00")
 
     assert watch.told(school) == []
+
+
+async def test_who_was_left_out_and_leaves_the_class_is_missed_no_longer(
+    school: School, watch: Watch, hands: Hands
+) -> None:
+    taught = await school.a_taught_class()
+    spell = await school.enrol(taught.class_id, await school.a_student("Cleo"))
+    hands.instant = at("08:05")
+    await school.save_register(taught, 0, dict.fromkeys(taught.student_ids, "P"))
+    await watch.look("08:15")
+    await watch.look("08:20")
+    assert (watch.steps(school), watch.taken_back(school)) == (["teacher"], [])
+
+    ended = await school.send(
+        "POST", f"/enrolments/{spell['id']}/end", json={"ends_on": str(TODAY - timedelta(days=1))}
+    )
+    assert ended.status_code == 200, ended.text
+    await watch.look("09:30")
+
+    assert (watch.steps(school), watch.taken_back(school)) == (["teacher"], [taught.lesson_id])
+
+
+async def test_what_is_missed_no_longer_while_its_register_is_in_hand_is_looked_at_later(
+    school: School, watch: Watch, hands: Hands, stack: Stack
+) -> None:
+    """Of a school that takes registers: its lessons of the past stay."""
+    taught, other = await school.a_taught_class("Maths", ("1",)), await school.a_taught_class("Art", ("2",))
+    hands.instant = at("08:05")
+    await school.save_register(other, 0, {}, default_code="P")
+    await watch.look("08:15")
+    await school.tell_calendar(version=2, days=(SNOW,))
+    hold = "SELECT FROM lesson WHERE id = %s FOR UPDATE"
+
+    with psycopg.connect(stack.database_url("academic")) as saving:
+        saving.execute("SELECT set_config('app.school_id', %s, true)", (str(school.id),))
+        saving.execute(hold, (taught.lesson_id,))
+        await watch.look("08:20")
+        assert watch.taken_back(school) == []
+        saving.rollback()
+
+    await watch.look("09:30")
+    assert watch.taken_back(school) == [taught.lesson_id]
 
 
 async def test_it_is_listed_by_class_teacher_and_page(school: School, hands: Hands) -> None:

@@ -245,7 +245,7 @@ async def change_lesson(
                 tx, school_id=school_id, lesson_id=lesson_id, room=after.room, is_cancelled=after.is_cancelled
             )
         if before.is_cancelled and not after.is_cancelled:
-            await forget_notices(tx, school_id=school_id, lesson_id=lesson_id)
+            await forget_notices(tx, school_id=school_id, lesson_ids=[lesson_id])
         if after.is_cancelled != before.is_cancelled:
             await derive_days_of_lesson(tx, school_id, lesson_id, before.day, user_id=caller.user_id, now=now)
         await queries.watch_lessons(tx, school_id=school_id, due_at=now)

@@ -2,7 +2,7 @@
 
 from services.notification.notices.actions import Herald
 from services.notification.registers import actions
-from shared.contracts.academic import LessonsPlanned, RegisterMissing, RegisterSaved
+from shared.contracts.academic import LessonsPlanned, RegisterMissing, RegisterNotMissing, RegisterSaved
 from shared.contracts.envelope import Envelope
 from shared.database import Tx
 
@@ -16,6 +16,12 @@ async def register_saved(herald: Herald, tx: Tx, event: RegisterSaved, envelope:
     """One that leaves somebody out is still missing."""
     if event.is_complete is False:
         return
+    assert envelope.schoolid is not None
+    await actions.settle(tx, herald, envelope.schoolid, [event.lesson_id], settled_at=envelope.time)
+
+
+async def register_not_missing(herald: Herald, tx: Tx, event: RegisterNotMissing, envelope: Envelope) -> None:
+    """Nobody saved it whole, and nobody need."""
     assert envelope.schoolid is not None
     await actions.settle(tx, herald, envelope.schoolid, [event.lesson_id], settled_at=envelope.time)
 

@@ -12,7 +12,7 @@ from services.notification.tests.factories import School
 from services.notification.tests.mail_server import MailServer
 from services.notification.tests.seen import Seen
 from services.notification.tests.wishes import Clock, daily, wish
-from shared.contracts.academic import LessonOfDay, LessonsPlanned, RegisterMissing, RegisterSaved
+from shared.contracts.academic import LessonOfDay, LessonsPlanned, RegisterMissing, RegisterNotMissing, RegisterSaved
 from shared.ids import new_id
 
 
@@ -172,6 +172,29 @@ async def test_who_was_reminded_of_a_lesson_that_was_cancelled_hears_of_it_once_
         await school.hear(event, about=new_id())
 
     assert await seen.titles(tess, "teacher") == ["Maths 5b: register missing"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_what_need_not_be_saved_reminds_nobody_until_it_is_missing_again(
+    school: School, seen: Seen, at: Clock, order: tuple[int, ...]
+) -> None:
+    tess = await school.teacher()
+    maths = school.missing(tess)
+    begin = at.now()
+    gone = RegisterNotMissing(lesson_id=maths.lesson_id)
+    await school.hear(school.missing(tess, class_title="Arts 5b"), about=new_id())
+    told = [(maths, 0), (gone, 10), (maths, 20)]
+
+    for number in (*order, *order):
+        event, minutes = told[number]
+        at.at = begin + timedelta(minutes=minutes)
+        await school.hear(event, about=new_id())
+    missing_again = await seen.titles(tess, "teacher")
+    at.at = begin + timedelta(minutes=30)
+    await school.hear(gone, about=new_id())
+
+    assert sorted(missing_again) == ["Arts 5b: register missing", "Maths 5b: register missing"]
+    assert await seen.titles(tess, "teacher") == ["Arts 5b: register missing"]
 
 
 async def test_nobody_is_reminded_of_a_lesson_whose_day_became_a_holiday(school: School, seen: Seen) -> None:
