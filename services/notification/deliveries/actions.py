@@ -125,16 +125,20 @@ async def _tell_ended(tx: Tx, school_id: UUID, ended: Sequence[Ended]) -> None:
 
 
 async def _addressed(tx: Tx, school_id: UUID, attempt: Attempt) -> Attempt:
-    """With the address of who was not heard of when it was queued, if they were by now."""
-    if attempt.address or attempt.recipient_person_id is None:
+    """With the address that its recipient has by now, or none: the one it was queued with may have been a stranger's.
+
+    Who is not known keeps that one, as does a code, which is for whoever has the address.
+    """
+    person_id = attempt.recipient_person_id
+    if person_id is None:
         return attempt
-    contacts = await roster.contacts(tx, school_id, [attempt.recipient_person_id])
-    contact = contacts.get(attempt.recipient_person_id)
-    address = rules.usable_address(contact.email) if contact else None
-    if contact is None or address is None:
+    contact = (await roster.contacts(tx, school_id, [person_id])).get(person_id)
+    if contact is None:
         return attempt
-    await queries.address(tx, school_id, attempt.delivery_id, address=address, name=contact.name)
-    return msgspec.structs.replace(attempt, address=address, recipient_name=contact.name)
+    address, name = rules.usable_address(contact.email), contact.name or attempt.recipient_name
+    if address is not None and address != attempt.address:
+        await queries.address(tx, school_id, attempt.delivery_id, address=address, name=name)
+    return msgspec.structs.replace(attempt, address=address, recipient_name=name)
 
 
 NOTHING_LEFT: Final = Outcome(state="cancelled", detail="Nothing is left to tell.")

@@ -146,7 +146,7 @@ WHERE school_id = %(school_id)s
 
 
 async def address(tx: Tx, school_id: UUID, delivery_id: UUID, *, address: str, name: str) -> None:
-    """Write on a mail that was queued without an address where it goes."""
+    """Write on a mail where it goes by now."""
     await tx.execute(ADDRESS, school_id=school_id, delivery_id=delivery_id, address=address, name=name)
 
 

@@ -50,6 +50,7 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True):
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: UUID
     recipient_person_id: UUID | None
+    address: str | None
     category: str
     state: str
     attempts: int
@@ -65,7 +66,7 @@ SELECT recipient_person_id, category, title, body FROM notification
 WHERE school_id = %(school_id)s ORDER BY notification_id LIMIT 10000
 """
 SENT = """
-SELECT delivery_id, recipient_person_id, category, state, attempts, last_error, sealed_code FROM delivery
+SELECT delivery_id, recipient_person_id, address, category, state, attempts, last_error, sealed_code FROM delivery
 WHERE school_id = %(school_id)s ORDER BY delivery_id LIMIT 10000
 """
 MAKE_DUE = "UPDATE alert_due SET due_at = %(now)s WHERE school_id = %(school_id)s"

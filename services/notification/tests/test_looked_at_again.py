@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import time
+from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from services.notification.deliveries.schemas import Answer
 from services.notification.preferences import actions
 from services.notification.preferences.schemas import DEFAULT_POLICY, QuietHours
 from services.notification.settings import Settings
-from services.notification.tests.factories import School, somebody
+from services.notification.tests.factories import School, guardian, somebody
 from services.notification.tests.mail_server import MailServer
 from services.notification.tests.wishes import EVERY_DAY, Clock, daily, wish
 from shared.testing.stack import Stack
@@ -282,3 +283,49 @@ async def test_alerts_that_wait_follow_a_policy_that_changes(
     at.to("2026-06-10T15:00")
     await school.sender.send_due()
     assert len(mail_server.mails) == 1
+
+
+@pytest.mark.parametrize("waits_in", ["queue", "digest", "retry"])
+async def test_what_waits_goes_to_the_address_of_by_now(
+    school: School, mail_server: MailServer, at: Clock, waits_in: str
+) -> None:
+    """The one it was queued with belongs to a stranger."""
+    ada = await school.student("Ada")
+    anne = await school.guardian(ada, email="stranger@home.test")
+    await queued(school, mail_server, anne, ada, waits_in)
+
+    await school.guardian(guardian_id=anne, email="anne@home.test")
+    await school.mails_are_sent()
+
+    assert [address_of(mail) for mail in mail_server.mails] == ["anne@home.test"]
+    assert [each.address for each in await school.deliveries()] == ["anne@home.test"]
+
+
+@pytest.mark.parametrize("waits_in", ["queue", "digest", "retry"])
+async def test_what_waits_goes_nowhere_once_the_address_is_taken_away(
+    school: School, mail_server: MailServer, at: Clock, waits_in: str
+) -> None:
+    ada = await school.student("Ada")
+    anne = await school.guardian(ada, email="stranger@home.test")
+    await queued(school, mail_server, anne, ada, waits_in)
+
+    await school.guardian(guardian_id=anne, email=None)
+    await school.mails_are_sent()
+
+    assert mail_server.mails == []
+    assert [each.state for each in await school.deliveries()] == ["unreachable"]
+
+
+async def queued(school: School, mail_server: MailServer, anne: UUID, ada: UUID, waits_in: str) -> None:
+    """A mail to Anne that was not sent yet, for one reason or another."""
+    if waits_in == "digest":
+        await wish(school, anne, *daily("announcements"))
+    await school.announce(guardian(anne, ada))
+    if waits_in == "retry":
+        mail_server.mood = "refuses_for_now"
+        await school.mails_are_sent()
+        mail_server.mood = "well"
+
+
+def address_of(mail: EmailMessage) -> str:
+    return mail["To"].addresses[0].addr_spec
