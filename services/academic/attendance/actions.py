@@ -75,9 +75,7 @@ async def take_register(
             roll=[line.student_id for line in register.lines],
             current={line.student_id: line.mark for line in register.lines if line.mark},
             codes={code.code: code for code in await queries.codes(tx, school_id=school_id)},
-            prefilled={
-                line.student_id: line.prefill.code for line in register.lines if line.prefill and line.prefill.code
-            },
+            prefilled={line.student_id: line.prefill.code for line in register.lines if line.prefill},
         )
         marked = {new.student_id for new in new_marks}
         unmarked = sum(line.mark is None and line.student_id not in marked for line in register.lines)

@@ -99,12 +99,13 @@ def marks_to_add(
     roll: Collection[UUID],
     current: Mapping[UUID, Mark],
     codes: Mapping[str, AttendanceCode],
-    prefilled: Mapping[UUID, str] = MappingProxyType({}),
+    prefilled: Mapping[UUID, str | None] = MappingProxyType({}),
 ) -> list[NewMark]:
     """The marks that differ from the current ones, in the order of the roll.
 
     Students who have a mark and are not in the request keep it; of the others those that are `prefilled` get that
-    code instead of the default one. A prefilled mark that is saved again as it stands stays one: it is no word of the
+    code instead of the default one. Where the school has no code for it, who is said to be away is not marked as there
+    by default, but left to the teacher. A prefilled mark that is saved again as it stands stays one: it is no word of the
     teacher's. Raises UnreadableRegister with every fault, ReasonNeeded when a mark changes without one.
     """
     wanted, errors = _wanted(request, set(roll), codes)
@@ -157,10 +158,12 @@ def _by_default(
     roll: Collection[UUID],
     current: Mapping[UUID, Mark],
     codes: Mapping[str, AttendanceCode],
-    prefilled: Mapping[UUID, str],
+    prefilled: Mapping[UUID, str | None],
 ) -> dict[UUID, Mark | None]:
+    if_away = None if default and default.kind == "present" else default
+    of_code = {code: _prefilled(codes[code]) if code else if_away for code in prefilled.values()}
     return {
-        student_id: _prefilled(codes[prefilled[student_id]]) if student_id in prefilled else default
+        student_id: of_code[prefilled[student_id]] if student_id in prefilled else default
         for student_id in roll
         if student_id not in current
     }

@@ -391,6 +391,20 @@ async def test_a_school_without_such_a_code_still_shows_the_report(family: Famil
     assert codes_of(answer.json()) == ["A", "A"]
 
 
+async def test_a_school_without_such_a_code_does_not_make_the_reported_present_by_default(family: Family) -> None:
+    for code in ("I", "E"):
+        await family.school.send(
+            "PUT", f"/attendance-codes/{code}", json={"title": code, "kind": "excused", "is_active": False}
+        )
+    await family.reported()
+
+    answer = await family.school.save_register(family.taught, 0, {}, default_code="P")
+    marked = await family.school.save_register(family.taught, 1, {family.ada: "P"})
+
+    assert [line["mark"] and line["mark"]["code"] for line in answer.json()["lines"]] == [None, "P"]
+    assert codes_of(marked.json()) == ["P", "P"]
+
+
 async def test_a_register_as_of_an_instant_suggests_nothing(family: Family) -> None:
     await family.reported()
 
