@@ -8,7 +8,8 @@ from shared.database import Tx
 
 
 async def school_changed(tx: Tx, event: SchoolChanged, envelope: Envelope) -> None:
-    before = await roster.time_zone_of(tx, school_id=event.school_id)
+    # Held, as the next change may be on its way in beside this one: each sees what the other has left.
+    before = await roster.time_zone_to_change(tx, school_id=event.school_id)
     is_news = await roster.save_school(tx, school_id=event.school_id, event=event, version=envelope.version)
     if is_news and event.time_zone != before:
         await actions.reschedule(tx, event.school_id, event.time_zone)

@@ -250,6 +250,14 @@ async def time_zone_of(reader: Reader, *, school_id: UUID) -> str:
     return await reader.value(str, TIME_ZONE, school_id=school_id) or "UTC"
 
 
+TIME_ZONE_TO_CHANGE: LiteralString = TIME_ZONE + "FOR UPDATE"
+
+
+async def time_zone_to_change(tx: Tx, *, school_id: UUID) -> str:
+    """As `time_zone_of`, by whoever may save another one: the next to do so waits."""
+    return await tx.value(str, TIME_ZONE_TO_CHANGE, school_id=school_id) or "UTC"
+
+
 HELD_TIME_ZONE: LiteralString = TIME_ZONE + "FOR SHARE"
 
 

@@ -297,6 +297,47 @@ async def test_control_a_zone_that_nobody_holds_leaves_the_old_time(
     assert send_at == meant - timedelta(hours=3)
 
 
+async def changed_twice_at_once(board: Board, monkeypatch: pytest.MonkeyPatch) -> tuple[datetime, datetime]:
+    """When it goes out, and when it should: a zone that was a mistake is corrected before it is saved."""
+    await a_school_day(board)
+    made = (await board.draft(GUARDIANS))["announcement_id"]
+    at = on_the_clock(board, minutes=60 * 24 * 3)
+    before = await board.did("POST", f"/{made}/send", version=1, at=at)
+    zone, save, changes = board.school.time_zone, roster.save_school, list[asyncio.Task[None]]()
+
+    async def save_beside_the_next(*args: Any, **how: Any) -> bool:
+        is_news = await save(*args, **how)
+        if not changes:
+            changes.append(asyncio.create_task(board.school.named(version=3, time_zone=zone)))
+            while not changes[0].done() and not await is_somebody_waiting(board):
+                await asyncio.sleep(0.02)
+        return is_news
+
+    monkeypatch.setattr(roster, "save_school", save_beside_the_next)
+    async with asyncio.timeout(60):
+        await board.school.named(version=2, time_zone="America/Los_Angeles")
+        await changes[0]
+    return tuple(datetime.fromisoformat(each["send_at"]) for each in (await board.written(made), before))
+
+
+async def test_a_zone_that_was_a_mistake_and_is_corrected_at_once_leaves_the_time_as_it_was(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_at, meant = await changed_twice_at_once(board, monkeypatch)
+
+    assert send_at == meant
+
+
+async def test_control_a_correction_that_does_not_wait_leaves_the_mistake(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "TIME_ZONE_TO_CHANGE", roster.TIME_ZONE)
+
+    send_at, meant = await changed_twice_at_once(board, monkeypatch)
+
+    assert send_at == meant + timedelta(hours=3)
+
+
 async def test_a_zone_far_enough_east_sends_at_once(board: Board) -> None:
     await a_school_day(board)
     made = (await board.draft(GUARDIANS))["announcement_id"]
