@@ -105,8 +105,8 @@ def marks_to_add(
 
     Students who have a mark and are not in the request keep it; of the others those that are `prefilled` get that
     code instead of the default one. Where the school has no code for it, who is said to be away is not marked as there
-    by default, but left to the teacher. A prefilled mark that is saved again as it stands stays one: it is no word of the
-    teacher's. Raises UnreadableRegister with every fault, ReasonNeeded when a mark changes without one.
+    by default, but left to the teacher. A prefilled mark that is saved again as it stands stays one: it is no word of
+    theirs. Raises UnreadableRegister with every fault, ReasonNeeded when a mark changes without one.
     """
     wanted, errors = _wanted(request, set(roll), codes)
     if request.default_code is not None:
