@@ -5,8 +5,9 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-NO_ZONES: Final = frozenset({"localtime", "Factory"})
-"""Files beside the zones and none of them: whatever the machine is set to, and what stands in until it is set."""
+NO_ZONES: Final = frozenset({"localtime", "Factory", "CET", "EET", "MET", "WET"})
+"""Files beside the zones and none of them: whatever the machine is set to, and what stands in until it is set. And
+abbreviations, which Postgres takes for winter's time all year."""
 
 
 def now() -> datetime:

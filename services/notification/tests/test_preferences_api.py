@@ -227,6 +227,7 @@ async def test_nobody_chooses_for_a_child_that_is_not_theirs(
         {"time_zone": "Middle/Earth"},
         {"time_zone": "localtime"},
         {"time_zone": "Factory"},
+        {"time_zone": "MET"},
         {"quiet_hours": {"starts_at": "08:00:00", "ends_at": "08:00:00", "days": [1]}},
         {"quiet_hours": {"starts_at": "08:00:30", "ends_at": "09:00:00", "days": [1]}},
         {"choices": [choice("daily_digest", channel="in_app")]},

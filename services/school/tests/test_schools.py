@@ -66,7 +66,7 @@ async def test_of_two_changes_at_once_one_is_told_to_read_again(school: School) 
     assert [version for version, _ in school.house.told_schools(school.school_id)] == [1, 2]
 
 
-@pytest.mark.parametrize("zone", ["Mars/Olympus", "localtime", "Factory", "EST5", "america/new_york"])
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "localtime", "Factory", "CET", "EST5", "america/new_york"])
 async def test_a_time_zone_must_exist(school: School, zone: str) -> None:
     answer = await school.send("PATCH", "/school", {"version": 1, "time_zone": zone})
 
