@@ -61,12 +61,14 @@ async def save_calendar_day(database: Database, school_id: UUID, day: date, new:
     """Raises NotFound, InvalidCalendarDay, InvalidBellSchedule, CalendarFull."""
     async with database.transaction(school_id=school_id) as tx:
         await lock_school(tx, school_id)
-        bells = await queries.usual_bells(tx, school_id=school_id)
-        saved = rules.special_day(day, new, bells)
         known = {each.day: each for each in await queries.kept_days(tx, school_id=school_id)}
         rules.require_space(len(known.keys() - {day}), rules.MAX_CALENDAR_DAYS)
+        # A holiday is nobody's turn; the day that it is to be instead may be somebody's.
+        await queries.forget_calendar_day(tx, school_id=school_id, day=day)
+        bells = await queries.usual_bells(tx, school_id=school_id)
+        saved = rules.special_day(day, new, bells)
+        await queries.save_calendar_day(tx, school_id=school_id, day=saved)
         if known.get(day) != saved:
-            await queries.save_calendar_day(tx, school_id=school_id, day=saved)
             await tell_of_calendar(tx, school_id)
     return rules.as_held(saved, bells)
 

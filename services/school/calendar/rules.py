@@ -25,6 +25,8 @@ from shared.problems import Conflict, FieldError, Invalid
 Day = TypeVar("Day", bound=SpecialDay)
 
 MAX_SESSIONS: Final = 1000
+LONGEST_SESSION: Final = timedelta(days=800)
+"""A school year and as much again: sessions are walked day by day, here and where lessons are planned."""
 MAX_CALENDAR_DAYS: Final = 2000
 MAX_GRADE_DAYS: Final = 2000
 SPREAD: Final[Mapping[str, int]] = {"school_year": 0, "term": 1, "grading_period": 2}
@@ -72,13 +74,18 @@ def require_space(count: int, most: int, *, more: int = 1) -> None:
 
 def require_nested(new: NewSession, parent: AcademicSession | None) -> None:
     """Raises InvalidSession, naming each field that is wrong. `parent` is None where there is no such session."""
-    errors = [*_wrong_dates(new.starts_on, new.ends_on), *_wrong_parent(new, parent)]
+    errors = [*wrong_length(new.starts_on, new.ends_on, place=""), *_wrong_parent(new, parent)]
     if errors:
         raise InvalidSession(errors=errors)
 
 
-def _wrong_dates(starts_on: date, ends_on: date) -> list[FieldError]:
-    return [FieldError("/ends_on", "Ends before it starts.")] if ends_on < starts_on else []
+def wrong_length(starts_on: date, ends_on: date, *, place: str) -> list[FieldError]:
+    """What is wrong with how long a session lasts; `place` is its JSON pointer."""
+    if ends_on < starts_on:
+        return [FieldError(f"{place}/ends_on", "Ends before it starts.")]
+    if ends_on - starts_on > LONGEST_SESSION:
+        return [FieldError(f"{place}/ends_on", f"A session lasts {LONGEST_SESSION.days} days at the most.")]
+    return []
 
 
 def _wrong_parent(new: NewSession, parent: AcademicSession | None) -> list[FieldError]:

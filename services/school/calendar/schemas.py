@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.school import BellPeriod, DayPeriod
-from shared.text import LINE, TRIMMED
+from shared.text import TRIMMED
 
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=LINE)]
-PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=LINE)]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=TRIMMED)]
+PeriodName = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=TRIMMED)]
 Grade = Annotated[str, msgspec.Meta(min_length=1, max_length=20, pattern=TRIMMED)]
 LocalTime = Annotated[time, msgspec.Meta(tz=False)]
 SessionKind = Literal["school_year", "term", "grading_period"]

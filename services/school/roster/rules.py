@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from services.school.calendar.rules import SPREAD, outside
+from services.school.calendar.rules import SPREAD, outside, wrong_length
 from shared.contracts.roster import RosterSession, RosterUpsert
 from shared.contracts.school import AcademicSession
 from shared.problems import FieldError, Invalid
@@ -50,8 +50,8 @@ def _wrong_sessions(sessions: Sequence[RosterSession]) -> list[FieldError]:
 
 def _wrong_session(session: RosterSession, known: Mapping[str, RosterSession], place: str) -> list[FieldError]:
     """A term may be part of a term: other systems call semesters and quarters so."""
-    if session.ends_on < session.starts_on:
-        return [FieldError(f"{place}/ends_on", "Ends before it starts.")]
+    if wrong := wrong_length(session.starts_on, session.ends_on, place=place):
+        return wrong
     if session.parent_sourced_id is None:
         return []
     parent = known.get(session.parent_sourced_id)

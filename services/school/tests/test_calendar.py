@@ -100,7 +100,16 @@ async def test_control_the_database_refuses_an_overlap_too(school: School, setti
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"weekday": 0}, {"weekday": 8}, {"period": ""}, {"period": "\x00"}, {"starts_at": "08:00:00Z"}]
+    "wrong",
+    [
+        {"weekday": 0},
+        {"weekday": 8},
+        {"period": ""},
+        {"period": " "},
+        {"period": "1 "},
+        {"period": "\x00"},
+        {"starts_at": "08:00:00Z"},
+    ],
 )
 async def test_a_period_that_cannot_be_read_is_refused(school: School, wrong: dict[str, Any]) -> None:
     answer = await school.send("PUT", "/bell-schedules", {"periods": [LUNCHLESS[0] | wrong]})
@@ -131,6 +140,7 @@ async def test_a_session_that_does_not_fit_is_pointed_at(school: School) -> None
 
     assert pointers(await school.session(**outside)) == ["/starts_on", "/ends_on"]
     assert pointers(await school.session(ends_on="2030-08-25")) == ["/ends_on"]
+    assert pointers(await school.session(ends_on="2926-06-13")) == ["/ends_on"]
     assert pointers(await school.session(kind="term")) == ["/parent_id"]
     assert pointers(await school.session(parent_id=year)) == ["/parent_id"]
     assert pointers(await school.session(kind="term", parent_id=str(school.school_id))) == ["/parent_id"]

@@ -185,6 +185,33 @@ async def test_holidays_and_special_days_come_before_turns(school: School) -> No
     assert rung(thursday) == rung(monday)
 
 
+async def test_a_holiday_that_is_a_day_of_school_after_all_has_the_bells_of_its_turn(school: School) -> None:
+    await school.send("PUT", "/bell-schedules", {"periods": []})
+    await save(school)
+    await school.send("PUT", "/calendar-days/2026-09-07", {"kind": "holiday", "title": "Storm"})
+
+    early = await school.send(
+        "PUT", "/calendar-days/2026-09-07", {"kind": "special", "title": "Early", "closes_at": "17:30:00"}
+    )
+
+    assert early.status_code == 200, early.text
+    assert [each["period"] for each in early.json()["periods"]] == ["A1"]
+    assert rung(told(school)[0]) == ["A1"]
+
+
+async def test_an_early_close_that_is_refused_leaves_the_holiday(school: School) -> None:
+    await save(school)
+    await school.send("PUT", "/calendar-days/2026-09-07", {"kind": "holiday", "title": "Storm"})
+
+    refused = await school.send(
+        "PUT", "/calendar-days/2026-09-07", {"kind": "special", "title": "Early", "closes_at": "00:10:00"}
+    )
+
+    assert refused.status_code == 422
+    assert (told(school)[0].kind, told(school)[0].title) == ("holiday", "Storm")
+    assert [each["kind"] for each in (await school.get("/calendar-days"))["items"]] == ["holiday"]
+
+
 async def test_an_early_close_cuts_what_takes_turns_too(school: School) -> None:
     await save(school)
     early = {"kind": "special", "title": "Early", "closes_at": "17:30:00"}
