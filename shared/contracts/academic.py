@@ -104,6 +104,9 @@ class AttendanceDayChanged(
     marked_by: list[UUID] | None = None
     """The logins that made the marks of `lessons`: nobody is alerted about their own mark. None where an older
     publisher did not say; then `changed_by` is taken for it."""
+    explained_lessons: list[str] | None = None
+    """The titles of the lessons missed that alert nobody: a report in effect covers them, or their code says so. None
+    where an older publisher did not say."""
 
 
 class AbsenceReportChanged(

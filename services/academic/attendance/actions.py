@@ -147,6 +147,7 @@ async def derive_days(
                 changed_at=now,
                 changed_by=user_id,
                 marked_by=list(derived[each.student_id].marked_by),
+                explained_lessons=list(derived[each.student_id].explained_lessons),
             ),
             subject=f"{each.student_id}/{day}",
             version=each.version,

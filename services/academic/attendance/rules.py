@@ -275,6 +275,9 @@ def day_of(lessons: Iterable[CountedLesson]) -> AttendanceDay:
         is_unexplained_absence=bool(unexplained),
         missed_lessons=tuple(each.class_title for each in unexplained),
         marked_by=tuple(sorted({each.recorded_by for each in unexplained if each.recorded_by is not None})),
+        explained_lessons=tuple(
+            each.class_title for each in marked if each.kind in {"absent", "excused"} and not each.is_alerting
+        ),
     )
 
 

@@ -173,6 +173,8 @@ class AttendanceDay(msgspec.Struct, frozen=True, kw_only=True):
     """Titles of the lessons missed without explanation, in order of time."""
     marked_by: tuple[UUID, ...] = ()
     """The logins that made the marks of those lessons, in order."""
+    explained_lessons: tuple[str, ...] = ()
+    """Titles of the lessons missed that alert nobody, in order of time."""
 
 
 class AttendanceDayRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,8 +132,10 @@ def test_only_what_nobody_explained_is_unexplained(marked: list[tuple[tuple[str 
     day = day_of(lessons)
 
     missed = tuple(each.class_title for each in lessons if each.is_alerting and not each.is_explained)
+    away = {each.class_title for each in lessons if each.kind in {"absent", "excused"}}
     assert day.missed_lessons == missed
     assert day.is_unexplained_absence is bool(missed)
+    assert set(day.explained_lessons) == away - set(missed)
 
 
 @given(st.lists(st.tuples(marks, st.booleans()), max_size=8))

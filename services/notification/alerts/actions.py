@@ -57,7 +57,7 @@ async def take_in_day(tx: Tx, teller: Teller, school_id: UUID, event: Attendance
     await queries.save_alerts(tx, school_id, [moved])
     await _queue(tx, school_id, moved)
     if rules.must_correct(row.alert, after):
-        is_explained = rules.is_still_away(event.status)
+        is_explained = rules.is_still_away(row.lessons, explained=event.explained_lessons, status=event.status)
         await teller.tell_correction(tx, school_id, moved, is_explained=is_explained, locale=school.locale)
 
 

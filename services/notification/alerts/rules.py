@@ -75,9 +75,14 @@ def only_marker(marked_by: Sequence[UUID] | None, *, changed_by: UUID) -> UUID |
     return marked_by[0] if len(marked_by) == 1 else None
 
 
-def is_still_away(status: str) -> bool:
-    """Whether the register still says that the student was away: then what ended the alert is an explanation."""
-    return status in {"absent", "excused"}
+def is_still_away(told: Sequence[str], *, explained: Sequence[str] | None, status: str) -> bool:
+    """Whether the student was away from a lesson that was told of: then what ended the alert is an explanation.
+
+    The day's status decides where the publisher did not say; it is silent about a lesson or two.
+    """
+    if explained is None:
+        return status in {"absent", "excused"}
+    return not set(told).isdisjoint(explained)
 
 
 def due_at(changed_at: datetime, grace_period_minutes: int) -> datetime:

@@ -135,8 +135,8 @@ async def _addressed(tx: Tx, school_id: UUID, attempt: Attempt) -> Attempt:
     contact = (await roster.contacts(tx, school_id, [person_id])).get(person_id)
     if contact is None:
         return attempt
-    address, name = rules.usable_address(contact.email), contact.name or attempt.recipient_name
-    if address is not None and address != attempt.address:
+    address, name = rules.usable_address(contact.email) or "", contact.name or attempt.recipient_name
+    if address and address != attempt.address:
         await queries.address(tx, school_id, attempt.delivery_id, address=address, name=name)
     return msgspec.structs.replace(attempt, address=address, recipient_name=name)
 

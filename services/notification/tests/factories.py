@@ -240,6 +240,7 @@ class School:
         by: UUID | None = None,
         marked_by: Sequence[UUID] | None = None,
         status: Literal["absent", "excused", "late", "present", "unmarked"] | None = None,
+        explained: Sequence[str] | None = None,
         **how: Any,
     ) -> None:
         """A register was saved just now."""
@@ -252,6 +253,7 @@ class School:
             changed_at=clock.now(),
             changed_by=by or self.teacher_login,
             marked_by=None if marked_by is None else list(marked_by),
+            explained_lessons=None if explained is None else list(explained),
         )
         await self.hear(event, about=(student_id, event.day), version=version, **how)
 

@@ -121,6 +121,29 @@ async def test_a_correction_says_that_the_register_was_corrected_only_when_it_wa
     assert ("corrected its register" in correction.body) is blames
 
 
+@pytest.mark.parametrize(
+    ("explained", "status", "title"),
+    [
+        (["Maths"], "present", "Ada: absence explained"),
+        (["Maths", "Art"], "excused", "Ada: absence explained"),
+        ([], "present", "Ada: absence corrected"),
+        (["Art"], "excused", "Ada: absence corrected"),
+    ],
+)
+async def test_a_correction_speaks_of_the_lessons_that_were_told_of(
+    school: School, explained: list[str], status: Any, title: str
+) -> None:
+    """Whatever the rest of the day amounts to."""
+    ada = await school.student("Ada")
+    await school.guardian(ada)
+    await school.mark(ada, absent=True, status="present", lessons=("Maths",), explained=[])
+    await school.grace_ends()
+
+    await school.mark(ada, absent=False, status=status, explained=explained)
+
+    assert [each.title for each in await school.notified()][1:] == [title]
+
+
 async def test_an_absence_after_the_correction_is_told_as_another(school: School) -> None:
     ada = await school.student()
     mother = await school.guardian(ada)
