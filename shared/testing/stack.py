@@ -138,6 +138,7 @@ class Stack:
             # Not tight: a busy machine must not look like a Redis that is away.
             "CACHE_TIMEOUT_S": "2",
             "REDIS_TIMEOUT_S": "5",
+            "DATABASE_POOL_WAIT_S": "5",
             "BUS_URL": self.bus_url,
             "JWKS_URL": f"{NOWHERE}/.well-known/jwks.json",
             **{f"{name.upper()}_URL": NOWHERE for name in SERVICE_NAMES},

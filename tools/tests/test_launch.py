@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -68,7 +69,12 @@ def read_until(launcher, text: str) -> str:
 
 
 def children_of(launcher) -> dict[str, psutil.Process]:
-    return {" ".join(child.cmdline()): child for child in psutil.Process(launcher.pid).children(recursive=True)}
+    """Those that run: one that is just over, as of Postgres now and then, has no command line."""
+    found: dict[str, psutil.Process] = {}
+    for child in psutil.Process(launcher.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found[" ".join(child.cmdline())] = child
+    return found
 
 
 def assert_gone(processes: dict[str, psutil.Process]) -> None:

@@ -347,7 +347,7 @@ async def scanned_within(
 @asynccontextmanager
 async def silenced(opened: Open, *, callers: int) -> AsyncGenerator[Waiting]:
     """As many completions as can wait for a scanner that takes everything and says nothing."""
-    limits = {"scanner_timeout_s": 8, "scanner_max_scans": 2 * Waiting.COUNT}
+    limits = {"scanner_timeout_s": 15, "scanner_max_scans": 2 * Waiting.COUNT}
     async with Impostor(silent).running() as clamd, opened(clamd.url, **limits) as files:
         waiting = Waiting(files)
         await waiting.begin()
