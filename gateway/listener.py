@@ -26,6 +26,7 @@ class PatientProtocol(HttpToolsProtocol):
     head_s: float
     head_bytes: int
     _timer: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
     _is_in_head = True
     _head_received = 0
 
@@ -38,7 +39,11 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # uvicorn ends the time to lie idle with any byte, and begins it with an answer only. It would be endless after
+        # an empty line, or more of a body that was answered unread; so the timer is ours until a request begins.
+        self._idle_timer, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None
         super().data_received(data)
+        self.timeout_keep_alive_task, self._idle_timer = self._idle_timer, None
         if self._is_in_head and not self.transport.is_closing():
             self._head_received += len(data)
             if self._head_received > self.head_bytes:
@@ -46,6 +51,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._expect_head()
+        if self._idle_timer:
+            self._idle_timer.cancel()
+            self._idle_timer = None
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -56,6 +64,12 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._expect_nothing()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._timer:
+            # The next request has begun already, and its head has a time of its own.
+            self._unset_keepalive_if_required()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's name)
         self._refuse(problems.BadRequest("These bytes are no request."))
