@@ -89,6 +89,7 @@ class Verifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = -cooldown_s
         self._fetching = asyncio.Lock()
+        self._failures = 0
         self._remembered: dict[str, Caller] = {}
 
     async def verify(self, token: str) -> Caller:
@@ -128,8 +129,12 @@ class Verifier:
 
     async def _key(self, kid: str) -> jwt.PyJWK:
         if kid not in self._keys:
-            # Who comes while keys are on their way waits for them; the cool-down is for who comes after.
+            # Who comes while keys are on their way waits for them, and hears as well that they do not come: waiters who
+            # asked again would do so one after the other. The cool-down is for who comes after.
+            failures = self._failures
             async with self._fetching:
+                if self._failures != failures:
+                    raise _no_keys()
                 if kid not in self._keys and time.monotonic() - self._fetched_at >= self._cooldown_s:
                     await self._refresh()
         if kid not in self._keys:
@@ -144,7 +149,8 @@ class Verifier:
             if self._keys:
                 return
             self._fetched_at = -self._cooldown_s
-            raise Unavailable("Sign-in keys cannot be fetched.", headers={"Retry-After": "5"}) from error
+            self._failures += 1
+            raise _no_keys() from error
         self._keys = {str(key["kid"]): jwt.PyJWK(key, ALGORITHM) for key in published["keys"]}
 
     def _remember(self, token: str, caller: Caller) -> None:
@@ -178,6 +184,10 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
 def _uuid(value: str | None) -> UUID | None:
     return UUID(value) if value else None
+
+
+def _no_keys() -> Unavailable:
+    return Unavailable("Sign-in keys cannot be fetched.", headers={"Retry-After": "5"})
 
 
 def _refused(detail: str = "The token is not valid.") -> Unauthenticated:

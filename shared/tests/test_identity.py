@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 
 from shared import identity
-from shared.identity import Role, Verifier
+from shared.identity import Role, Verifier, keys_at
 from shared.ids import new_id
-from shared.problems import Unauthenticated
+from shared.problems import Unauthenticated, Unavailable
 from shared.testing.tokens import Tokens
 
 
@@ -46,6 +48,70 @@ async def test_who_comes_while_keys_are_fetched_waits_for_them(tokens: Tokens, k
 
     assert {each.role for each in callers} == {Role.TEACHER}
     assert keys.fetches == 1
+
+
+async def unavailable(verifier: Verifier, tokens: Tokens, times: int) -> int:
+    """How many of so many callers at once are told to come again."""
+    asked = (verifier.verify(a_token(tokens)) for _ in range(times))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    return sum(isinstance(each, Unavailable) for each in answers)
+
+
+async def test_who_waits_for_keys_that_do_not_come_waits_once(tokens: Tokens, keys: Counted) -> None:
+    verifier = Verifier(keys)
+    keys.is_down = True
+
+    told = await unavailable(verifier, tokens, 15)
+
+    assert (told, keys.fetches) == (15, 1)
+
+
+async def test_who_comes_after_a_failure_has_keys_fetched_again(tokens: Tokens, keys: Counted) -> None:
+    """The control: one after the other each is a question of its own."""
+    verifier = Verifier(keys)
+    keys.is_down = True
+    told = [await unavailable(verifier, tokens, 1) for _ in range(3)]
+    keys.is_down = False
+
+    assert await verifier.verify(a_token(tokens))
+    assert (told, keys.fetches) == ([1, 1, 1], 4)
+
+
+class FrozenAuth:
+    """Takes every question, and answers none until it is thawed."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens, self.is_frozen = tokens, True
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if self.is_frozen:
+            await reader.read()
+        else:
+            body = msgspec.json.encode(await self._tokens._keys())  # pyright: ignore[reportPrivateUsage]
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    @asynccontextmanager
+    async def served(self) -> AsyncGenerator[str]:
+        server = await asyncio.start_server(self.meet, "127.0.0.1", 0)
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server.close()
+
+
+async def test_a_frozen_auth_holds_nobody_up_for_long(tokens: Tokens) -> None:
+    auth = FrozenAuth(tokens)
+    async with auth.served() as url:
+        verifier = Verifier(keys_at(url))
+        began = time.monotonic()
+        told = await unavailable(verifier, tokens, 15)
+        seconds = time.monotonic() - began
+        auth.is_frozen = False
+        callers = await asyncio.gather(*(verifier.verify(a_token(tokens)) for _ in range(15)))
+
+    assert told == 15
+    assert seconds < 3 * 2  # each for itself would be thirty
+    assert len(callers) == 15
 
 
 async def test_invented_key_ids_cost_one_fetch(tokens: Tokens, keys: Counted) -> None:
