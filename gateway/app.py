@@ -15,6 +15,7 @@ from gateway.limits import Limiter
 from gateway.proxy import Proxy
 from gateway.routes import KEYS_PATH, PREFIXES
 from gateway.settings import Settings
+from gateway.streams import Streams
 from gateway.upstream import Upstream
 from shared import logs, telemetry
 from shared.identity import Verifier, keys_at
@@ -88,17 +89,18 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Gateway:
     )
     verifier = verifier or Verifier(keys_at(settings.jwks_url), cooldown_s=settings.jwks_cooldown_s)
     proxy = Proxy(settings, upstreams=upstreams, limiter=limiter, verifier=verifier)
-    return Gateway(Front(_house(settings, redis, upstreams), proxy, settings))
+    return Gateway(Front(_house(settings, redis, upstreams, proxy.streams), proxy, settings))
 
 
-def _house(settings: Settings, redis: RedisPipe, upstreams: dict[str, Upstream]) -> Litestar:
+def _house(settings: Settings, redis: RedisPipe, upstreams: dict[str, Upstream], streams: Streams) -> Litestar:
     """Health, metrics, documents: what the gateway answers by itself."""
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None]:
         logs.set_up_logs("gateway", settings.log_level)
         telemetry.set_up_tracing("gateway", settings)
-        yield
+        async with streams.ended_with_sessions(redis):
+            yield
         for upstream in upstreams.values():
             await upstream.close()
         await redis.close()

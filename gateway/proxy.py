@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any, Final
-from uuid import UUID
 
 import structlog
 
@@ -65,8 +64,7 @@ class Exchange:
         is_import = self._path == IMPORTS and self._method == "POST"
         self._body_bytes = self._settings.import_body_bytes if is_import else self._settings.body_bytes
         deadline_s = self._settings.import_deadline_s if is_import else self._settings.deadline_s
-        self._reader = ""
-        self._school_id: UUID | None = None
+        self._caller: Caller | None = None
         self._ends_at = asyncio.get_running_loop().time() + deadline_s
         self._body = ClientBody(receive, limit_bytes=self._body_bytes, is_read=not has_body(self._headers))
 
@@ -153,8 +151,7 @@ class Exchange:
         self._heed(await self._proxy.limiter.admit(self._address, caller))
         if refusal:
             raise refusal
-        self._reader = str(caller.user_id) if caller else self._address
-        self._school_id = caller.school_id if caller else None
+        self._caller = caller
 
     def _heed(self, verdict: Verdict) -> None:
         if verdict.is_revoked:
@@ -184,8 +181,9 @@ class Exchange:
         )
         if self._body.is_read:
             self._watch.start()
+        school_id = self._caller.school_id if self._caller else None
         answer = await upstream.ask(
-            request, timeout_s=self._left_s, sent_since_s=lambda: self._body.read_since_s, school_id=self._school_id
+            request, timeout_s=self._left_s, sent_since_s=lambda: self._body.read_since_s, school_id=school_id
         )
         try:
             await self._answer(answer)
@@ -270,7 +268,8 @@ class Exchange:
             raise TimedOut("the transfer") from None
 
     async def _stream(self, answer: Answer, headers: HeaderList) -> None:
-        with self._proxy.streams.opened(self._reader, self._watch):
+        reader = str(self._caller.user_id) if self._caller else self._address
+        with self._proxy.streams.opened(reader, self._watch, self._caller):
             answer.leave_place()
             await self._start(answer, headers)
             await self._send_parts(answer, b"")
