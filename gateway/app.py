@@ -83,6 +83,7 @@ def create_app(settings: Settings, verifier: Verifier | None = None) -> Gateway:
     limiter = Limiter(
         redis,
         anonymous=settings.anonymous_quota,
+        credentials=settings.credentials_quota,
         user=settings.user_quota,
         school=settings.school_quota,
         replicas=settings.replicas,

@@ -97,21 +97,23 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Limiter:
     """The same answer from every gateway, while Redis answers; from each its own part while it does not."""
 
-    def __init__(self, redis: RedisPipe, *, anonymous: Quota, user: Quota, school: Quota, replicas: int = 1) -> None:
+    def __init__(
+        self, redis: RedisPipe, *, anonymous: Quota, credentials: Quota, user: Quota, school: Quota, replicas: int = 1
+    ) -> None:
         self._redis = redis
         self._anonymous = anonymous
+        self._credentials = credentials
         self._user = user
         self._school = school
         self._local = LocalLimiter(replicas)
 
-    async def admit(self, address: str, caller: Caller | None) -> Verdict:
-        """Count one request of `caller`, or of `address` when nobody is signed in."""
-        verdict = await self._judge(address, caller)
+    async def admit(self, address: str, caller: Caller | None, *, takes_credentials: bool = False) -> Verdict:
+        """Count one request of `caller`, or of `address` when nobody is signed in: apart, if it is for signing in."""
+        verdict = await self._judge(self._counted(address, caller, takes_credentials=takes_credentials), caller)
         COUNTED.labels(verdict.quota.name, verdict.outcome).inc()
         return verdict
 
-    async def _judge(self, address: str, caller: Caller | None) -> Verdict:
-        counted = self._counted(address, caller)
+    async def _judge(self, counted: Sequence[tuple[str, Quota]], caller: Caller | None) -> Verdict:
         session, user, issued_at = _revocation(caller)
         keys = [session, user, *(key for key, _ in counted)]
         numbers = [value for _, quota in counted for value in (quota.requests, quota.window_s * 1_000_000)]
@@ -131,9 +133,10 @@ class Limiter:
                 raise
             return await self._redis.execute("EVAL", SCRIPT, len(keys), *keys, *arguments)
 
-    def _counted(self, address: str, caller: Caller | None) -> list[tuple[str, Quota]]:
+    def _counted(self, address: str, caller: Caller | None, *, takes_credentials: bool) -> Sequence[tuple[str, Quota]]:
         if caller is None:
-            return [(f"limit:anonymous:{network_of(address)}", self._anonymous)]
+            quota = self._credentials if takes_credentials else self._anonymous
+            return [(f"limit:{quota.name}:{network_of(address)}", quota)]
         own = (f"limit:user:{caller.user_id}", self._user)
         return [own, (f"limit:school:{caller.school_id}", self._school)] if caller.school_id else [own]
 

@@ -105,7 +105,7 @@ class Exchange:
         self._declare(operations.template_of("GET" if self._method == "HEAD" else self._method, self._path))
         if self._method == "POST" and first(self._headers, IDEMPOTENCY_KEY) is not None:
             self._is_idempotent = operations.takes_key(self._path)
-        await self._admit()
+        await self._admit(takes_credentials=operations.takes_credentials(self._method, self._path))
         await self._pass_on(upstream)
 
     async def _refuse(self, problem: Problem) -> None:
@@ -138,7 +138,7 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _admit(self) -> None:
+    async def _admit(self, *, takes_credentials: bool) -> None:
         """Who has no valid token counts by address, also when a bad one is then refused."""
         refusal: Problem | None = None
         caller: Caller | None = None
@@ -148,7 +148,9 @@ class Exchange:
                 caller = await self._proxy.verifier.verify(bearer_token(authorization.decode("latin-1")))
             except Problem as problem:
                 refusal = problem
-        self._heed(await self._proxy.limiter.admit(self._address, caller))
+        # What is refused here reaches nobody who would count it more strictly.
+        takes_credentials = takes_credentials and refusal is None
+        self._heed(await self._proxy.limiter.admit(self._address, caller, takes_credentials=takes_credentials))
         if refusal:
             raise refusal
         self._caller = caller

@@ -56,6 +56,8 @@ SERVICE_OF: Final = {prefix: service for service, prefixes in PREFIXES.items() f
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 KEY_HEADER: Final = "Idempotency-Key"
+QUOTA: Final = "x-quota"
+CREDENTIALS: Final = "credentials"
 
 DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 DOCUMENT_TIMEOUT_S: Final = 3.0
@@ -78,6 +80,7 @@ class Operations:
         self._tree: dict[str, Any] = {}
         paths = cast("dict[str, dict[str, Any]]", document.get("paths", {}))
         self._keyed = frozenset(template for template, item in paths.items() if _takes_key(item.get("post", {})))
+        self._credentialed = frozenset(_taking_credentials(paths))
         for template, item in paths.items():
             self._add(template, frozenset(method.upper() for method in item if method.upper() in METHODS))
 
@@ -98,6 +101,10 @@ class Operations:
         """Whether a POST that is sent twice with the same Idempotency-Key is done once."""
         return self.template_of("POST", path) in self._keyed
 
+    def takes_credentials(self, method: str, path: str) -> bool:
+        """Whether one asks it in order to get a token, so that it cannot count by whose token it is."""
+        return (method, self.template_of(method, path)) in self._credentialed
+
     def _matches(self, path: str) -> Iterable[tuple[str, frozenset[str]]]:
         """Exact segments first."""
         nodes: list[dict[str, Any]] = [self._tree]
@@ -116,6 +123,13 @@ def _takes_key(operation: Mapping[str, Any]) -> bool:
     return any(
         each.get("in") == "header" and each.get("name") == KEY_HEADER for each in operation.get("parameters", ())
     )
+
+
+def _taking_credentials(paths: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    for template, item in paths.items():
+        for method in METHODS:
+            if item.get(method.lower(), {}).get(QUOTA) == CREDENTIALS:
+                yield method, template
 
 
 class Contract:

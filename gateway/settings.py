@@ -27,6 +27,10 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     anonymous_requests: int = 100
     """For each address (IPv6: each /64) without a valid token, in `anonymous_window_s`."""
     anonymous_window_s: int = 900
+    credentials_requests: int = 3000
+    """The same, of what takes credentials instead of a token: signing in, refreshing, codes. At eight a whole school
+    comes from one address, two thousand people once and some twice; `auth` itself counts what was wrong, more strictly.
+    """
     user_requests: int = 600
     """For each signed-in user, in `user_window_s`: a whole school may share one address."""
     user_window_s: int = 60
@@ -75,6 +79,10 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     @property
     def anonymous_quota(self) -> Quota:
         return Quota("anonymous", self.anonymous_requests, self.anonymous_window_s)
+
+    @property
+    def credentials_quota(self) -> Quota:
+        return Quota("credentials", self.credentials_requests, self.anonymous_window_s)
 
     @property
     def user_quota(self) -> Quota:

@@ -88,7 +88,7 @@ async def test_a_service_that_is_down_takes_no_other_out_of_the_document(
     async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
 
-    assert set(paths) == {"/api/v1/inbox/stream", "/api/v1/auth/tokens"}
+    assert set(paths) == {"/api/v1/inbox/stream", "/api/v1/auth/tokens", "/api/v1/auth/sign-in"}
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

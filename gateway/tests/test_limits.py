@@ -26,6 +26,7 @@ from shared.testing.tokens import Tokens
 SettingsOf = Callable[..., Settings]
 Redis = redis.asyncio.Redis
 PATH = "/api/v1/students"
+SIGN_IN = "/api/v1/auth/sign-in"
 
 
 @asynccontextmanager
@@ -35,7 +36,8 @@ async def client_of(settings: Settings, tokens: Tokens) -> AsyncGenerator[httpx.
 
 
 def limiter_on(pipe: RedisPipe, *, anonymous: Quota) -> Limiter:
-    return Limiter(pipe, anonymous=anonymous, user=Quota("user", 600, 60), school=Quota("school", 20_000, 60))
+    others = {name: Quota(name, 20_000, 60) for name in ("credentials", "user", "school")}
+    return Limiter(pipe, anonymous=anonymous, **others)
 
 
 async def admitted(asked: list[httpx.Response]) -> int:
@@ -130,6 +132,67 @@ async def test_signed_in_users_behind_one_address_have_quotas_of_their_own(
 
     assert await admitted(answers) == 15
     assert answers[0].headers["ratelimit-policy"] == '"user";q=5;w=60'
+
+
+@pytest.mark.parametrize("redis_url", [None, "redis://127.0.0.1:1/0"], ids=["with Redis", "without"])
+async def test_a_whole_school_behind_one_address_signs_in(
+    settings_of: SettingsOf, tokens: Tokens, service: Service, redis_url: str | None
+) -> None:
+    overrides = {"redis_url": redis_url} if redis_url else {}
+
+    async with client_of(settings_of(**overrides), tokens) as client:
+        people = [await client.post(SIGN_IN, json={"email": f"{number}@school.example"}) for number in range(500)]
+        others = [await client.post("/api/v1/auth/tokens") for _ in range(101)]
+
+    assert await admitted(people) == 500
+    assert people[0].headers["ratelimit-policy"] == '"credentials";q=3000;w=900'
+    # The control: what is not marked as taking credentials is as scarce as before.
+    assert [each.status_code for each in others] == [200] * 100 + [429]
+    assert others[0].headers["ratelimit"].startswith('"anonymous";r=99;')
+    assert len(service.asked) == 600
+
+
+async def test_a_flood_of_credentials_is_refused_and_takes_nothing_from_others(
+    settings_of: SettingsOf, tokens: Tokens, service: Service, clean_redis: Redis
+) -> None:
+    settings = settings_of(credentials_requests=20, anonymous_requests=1)
+
+    async with client_of(settings, tokens) as client:
+        flood = await asyncio.gather(*(client.post(SIGN_IN) for _ in range(30)))
+        late = await client.post(SIGN_IN)
+        read = await client.get(PATH)
+
+    assert await admitted(flood) == 20
+    assert (late.status_code, late.headers["ratelimit-policy"]) == (429, '"credentials";q=20;w=900')
+    assert late.json()["detail"].startswith("20 requests in 900 s are allowed.")
+    assert int(late.headers["retry-after"]) <= 45
+    assert read.status_code == 200
+    assert len(service.asked) == 21
+
+
+async def test_a_bad_token_has_no_part_in_the_quota_of_credentials(
+    settings_of: SettingsOf, tokens: Tokens, service: Service, clean_redis: Redis
+) -> None:
+    forged = {"Authorization": "Bearer forged"}
+
+    async with client_of(settings_of(anonymous_requests=2), tokens) as client:
+        answers = [await client.post(SIGN_IN, headers=forged) for _ in range(3)]
+        honest = await client.post(SIGN_IN)
+
+    assert [each.status_code for each in answers] == [401, 401, 429]
+    assert honest.status_code == 200
+    assert len(service.asked) == 1
+
+
+async def test_who_is_signed_in_counts_as_themselves_with_credentials_too(
+    settings_of: SettingsOf, tokens: Tokens, clean_redis: Redis
+) -> None:
+    async with client_of(settings_of(user_requests=1), tokens) as client:
+        headers = tokens.headers(Role.TEACHER)
+        answers = [await client.post(SIGN_IN, headers=headers) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [200, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"user";q=1;w=60'
 
 
 async def test_a_noisy_school_uses_up_its_own_quota_only(

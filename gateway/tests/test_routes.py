@@ -122,3 +122,21 @@ def test_a_failed_probe_keeps_the_circuit_open() -> None:
     assert not breaker.admits()
     clock.now += 2
     assert breaker.admits()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_marked"),
+    [
+        ("POST", "/api/v1/auth/sign-in", True),
+        ("GET", "/api/v1/auth/sign-in", False),
+        ("POST", "/api/v1/auth/sign-in/", False),
+        ("POST", "/api/v1/auth/other", False),
+        ("POST", "/api/v1/auth/unknown/path", False),
+    ],
+)
+def test_only_what_its_service_marks_takes_credentials(method: str, path: str, is_marked: bool) -> None:
+    marked = {"get": {}, "post": {"x-quota": "credentials"}}
+    other = {"post": {"x-quota": "another"}}
+    operations = Operations({"paths": {"/api/v1/auth/sign-in": marked, "/api/v1/auth/{other}": other}})
+
+    assert operations.takes_credentials(method, path) is is_marked

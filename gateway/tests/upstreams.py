@@ -22,7 +22,9 @@ PATHS = {
     "/api/v1/inbox/stream": ("get",),
     "/internal/people": ("get",),
     "/api/v1/auth/tokens": ("post",),
+    "/api/v1/auth/sign-in": ("post",),
 }
+CREDENTIALS = {"x-quota": "credentials"}
 Handler = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -42,6 +44,7 @@ class Service:
                 for number, (path, methods) in enumerate(PATHS.items())
             },
         }
+        self.document["paths"]["/api/v1/auth/sign-in"]["post"] |= CREDENTIALS
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] == "/openapi.json":

@@ -3,6 +3,9 @@
 `opt={"permission": "register.take"}`: a token whose role has the permission. `opt={"public": True}`: anybody.
 `opt={"internal": True}`: another service. Relationship (own class, own child) is decided by the service's
 `access.py`, on top of the permission.
+
+`opt={"public": True, "credentials": True}`: anybody, in order to get a token. The gateway counts these apart, as a
+whole school asks them from one address; so the service itself counts what was wrong (ADR 0602).
 """
 
 from collections.abc import Iterable, Mapping

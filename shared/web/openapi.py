@@ -59,6 +59,8 @@ def _complete(operation: dict[str, Any], opt: dict[str, Any]) -> None:
     }
     if not opt.get("public"):
         operation["security"] = [{"bearer": []}]
+    if opt.get("credentials"):
+        operation["x-quota"] = "credentials"
     if "reads" in opt:
         content = {opt["reads"]: {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": content}

@@ -107,6 +107,7 @@ async def reissue_invite(
     status_code=200,
     opt={
         "public": True,
+        "credentials": True,
         "unkeyed": "A code works once, and its answer holds tokens, which are not kept.",
         "problems": (CodeRefused, PasswordNeeded, WrongCredentials, WeakPassword, LoginJustMade, TooManyAttempts),
     },

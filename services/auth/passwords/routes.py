@@ -44,6 +44,7 @@ async def change_password(
     status_code=202,
     opt={
         "public": True,
+        "credentials": True,
         "unkeyed": "Nobody is signed in; a newer code replaces the older.",
         "problems": (TooManyAttempts,),
     },
@@ -64,6 +65,7 @@ async def request_password_reset(
     status_code=204,
     opt={
         "public": True,
+        "credentials": True,
         "unkeyed": "Nobody is signed in; a code works once.",
         "problems": (CodeRefused, WeakPassword, TooManyAttempts),
     },

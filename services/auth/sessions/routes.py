@@ -23,6 +23,7 @@ from shared.web.conditional import Answers
     status_code=200,
     opt={
         "public": True,
+        "credentials": True,
         "unkeyed": "Its answer holds tokens, which are not kept.",
         "problems": (WrongCredentials, NoMembership, TooManyAttempts),
     },
@@ -41,7 +42,12 @@ async def sign_in(
     operation_id="refresh_session",
     summary="Trade the refresh token for the next tokens; an old one that comes back ends the session.",
     status_code=200,
-    opt={"public": True, "unkeyed": "The refresh token is its key (ADR 0401).", "problems": (SessionOver,)},
+    opt={
+        "public": True,
+        "credentials": True,
+        "unkeyed": "The refresh token is its key (ADR 0401).",
+        "problems": (SessionOver,),
+    },
 )
 async def refresh_session(
     data: JSONBody[Refresh], database: NamedDependency[Database], kit: NamedDependency[Kit]
