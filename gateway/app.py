@@ -118,6 +118,8 @@ def _house(settings: Settings, redis: RedisPipe, upstreams: dict[str, Upstream],
 
 
 def _routes(redis: RedisPipe, upstreams: dict[str, Upstream]) -> Router:
+    document = docs.OneDocument()
+
     @get("/", sync_to_thread=False)
     def links() -> dict[str, str]:
         return LINKS
@@ -140,10 +142,10 @@ def _routes(redis: RedisPipe, upstreams: dict[str, Upstream]) -> Router:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @get("/openapi.json")
-    async def openapi() -> Response[bytes]:
+    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes | None]:
         for upstream in upstreams.values():
             await upstream.contract.loaded()
         documents = {name: each.contract.document for name, each in upstreams.items() if each.contract.document}
-        return Response(docs.document_bytes(documents), media_type="application/json", headers=docs.HEADERS)
+        return document.answer(documents, request.headers.get("if-none-match"))
 
     return Router("/", route_handlers=[links, live, ready, metrics, openapi])

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from gateway.routes import service_of
 from shared.problems import NotFound
+from shared.web.conditional import MEDIA_TYPE, is_known, tag_of
 
 PAGE: Final = Path(__file__).parent / "page"
 FILES: Final = {
@@ -129,8 +130,28 @@ def page_file(name: FromPath[str]) -> Response[bytes]:
     return Response((PAGE / name).read_bytes(), media_type=FILES[name], headers=HEADERS)
 
 
-def document_bytes(documents: Mapping[str, Mapping[str, Any]]) -> bytes:
-    return msgspec.json.encode(merged(documents))
+class OneDocument:
+    """Merged once, until a service says something new: it takes as long as many answers, and they all wait for it."""
+
+    def __init__(self) -> None:
+        self._documents: Mapping[str, Mapping[str, Any]] = {}
+        self._body = b""
+        self._tag = ""
+
+    def answer(self, documents: Mapping[str, Mapping[str, Any]], if_none_match: str | None) -> Response[bytes | None]:
+        if not self._body or not _are_the_same(documents, self._documents):
+            self._body = msgspec.json.encode(merged(documents))
+            self._tag = tag_of(self._body)
+            self._documents = documents
+        headers = {**HEADERS, "ETag": self._tag}
+        if is_known(self._tag, if_none_match):
+            return Response(None, status_code=304, headers=headers)
+        return Response(self._body, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _are_the_same(ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
+    """Of the same services, and no copies: a document is never changed, only replaced."""
+    return ours.keys() == theirs.keys() and all(ours[service] is theirs[service] for service in ours)
 
 
 router = Router("/", route_handlers=[page, page_file], include_in_schema=False)

@@ -161,15 +161,19 @@ class Contract:
 
     async def _fetch(self) -> None:
         try:
-            document = await self._fetched()
-            self.operations = Operations(document)
-            self.document = document
+            self._heed(await self._fetched())
             self.is_readable = True
             self._fetch_after = time.monotonic() + self._fresh_s
         except (UpstreamError, msgspec.DecodeError, AttributeError, TypeError) as error:
             self.is_readable = False
             self._fetch_after = time.monotonic() + TRY_AGAIN_S
             log.warning("contract_unreadable", upstream=self.service, error=type(error).__name__)
+
+    def _heed(self, document: Mapping[str, Any]) -> None:
+        """An equal one is the one we have: what was made of that is still good."""
+        if document != self.document:
+            self.operations = Operations(document)
+            self.document = document
 
     async def _fetched(self) -> dict[str, Any]:
         request = Request(

@@ -1,15 +1,18 @@
 """One document of all services, and a page that needs nobody else to show it."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
+import pytest
 
-from gateway.docs import merged
+from gateway.docs import OneDocument, merged
 from gateway.settings import Settings
 from gateway.tests.conftest import SettingsOf
 from gateway.tests.upstreams import Service, gateway, served
 from shared.testing.tokens import Tokens
+from tools.topology import SERVICE_NAMES
 
 
 def a_document(path: str, schema: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -128,6 +131,71 @@ async def test_a_new_document_is_seen_when_the_old_one_is_no_longer_fresh(
 
     assert before.status_code == 404
     assert answers[-1] == 200
+
+
+@pytest.fixture
+def merges(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Of which services documents were merged, once for each time."""
+    found: list[set[str]] = []
+
+    def counting(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        found.append(set(documents))
+        return merged(documents)
+
+    monkeypatch.setattr("gateway.docs.merged", counting)
+    return found
+
+
+async def test_the_document_is_merged_once_as_long_as_all_services_say_the_same(
+    settings_of: SettingsOf, tokens: Tokens, merges: list[set[str]]
+) -> None:
+    settings: Settings = settings_of(contract_fresh_s=0.0)
+
+    async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
+        answers = [await client.get("/openapi.json") for _ in range(10)]
+
+    assert len({each.content for each in answers}) == 1
+    assert merges == [set(SERVICE_NAMES)]
+
+
+async def test_control_a_service_that_says_something_new_is_merged_anew(
+    settings_of: SettingsOf, tokens: Tokens, service: Service, merges: list[set[str]]
+) -> None:
+    settings: Settings = settings_of(contract_fresh_s=0.0)
+
+    async with gateway(settings, tokens.verifier) as url, httpx.AsyncClient(base_url=url) as client:
+        before = await client.get("/openapi.json")
+        service.document["paths"]["/api/v1/teachers"] = {"get": {"operationId": "list_teachers"}}
+        known = {"If-None-Match": before.headers["etag"]}
+        answers = [await client.get("/openapi.json", headers=known) for _ in range(4)]
+
+    assert "/api/v1/teachers" not in before.json()["paths"]
+    assert answers[-1].status_code == 200
+    assert "/api/v1/teachers" in answers[-1].json()["paths"]
+    assert answers[-1].headers["etag"] != before.headers["etag"]
+    assert len(merges) >= 2
+
+
+def test_a_service_that_comes_later_joins_the_document() -> None:
+    academic, school = (a_document(path, {"type": "string"}) for path in ("/api/v1/students", "/api/v1/rooms"))
+    document = OneDocument()
+
+    alone = document.answer({"academic": academic}, None)
+    both = document.answer({"academic": academic, "school": school}, None)
+
+    assert b"/api/v1/rooms" not in (alone.content or b"")
+    assert b"/api/v1/rooms" in (both.content or b"")
+
+
+async def test_who_has_the_document_is_told_that_it_is_the_same(client: httpx.AsyncClient) -> None:
+    full = await client.get("/openapi.json")
+    tag = full.headers["etag"]
+    known = [await client.get("/openapi.json", headers={"If-None-Match": each}) for each in (tag, f"W/{tag}", "*")]
+    unknown = await client.get("/openapi.json", headers={"If-None-Match": '"another"'})
+
+    assert [(each.status_code, each.content, each.headers["etag"]) for each in known] == [(304, b"", tag)] * 3
+    assert {each.headers["cache-control"] for each in (full, *known)} == {"no-cache"}
+    assert (unknown.status_code, unknown.content) == (200, full.content)
 
 
 async def test_a_stale_document_is_better_than_none(settings_of: SettingsOf, tokens: Tokens, service: Service) -> None:

@@ -51,7 +51,7 @@ class Answers:
 
     def conditional(self, body: bytes) -> Response[Any]:
         """`body` with its ETag, or 304."""
-        tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+        tag = tag_of(body)
         headers = {
             "ETag": tag,
             "Cache-Control": "no-store" if self._kind.is_personal else "private, no-cache",
@@ -65,6 +65,10 @@ class Answers:
 def provide_answers(request: Request[Any, Any, Any]) -> Answers:
     """Only there on handlers that declare `cached`."""
     return Answers(request.app.state.cache, request.route_handler.opt["cached"], request)
+
+
+def tag_of(body: bytes) -> str:
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
 
 
 def is_known(tag: str, if_none_match: str | None) -> bool:
