@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway import docs
 from gateway.client import send_problem
-from gateway.headers import check_request
+from gateway.headers import HeaderList, check_request, client_address
 from gateway.limits import Limiter
 from gateway.proxy import Proxy
 from gateway.routes import KEYS_PATH, PREFIXES
@@ -66,14 +66,28 @@ class Front:
             await self._from_the_house(scope, receive, send)
 
     async def _from_the_house(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Nobody needs a token here, so everybody counts by address."""
+        told: HeaderList = []
         try:
             check_request(scope, self._settings)
+            verdict = await self.proxy.limiter.admit(client_address(scope, self._settings.trusted_proxy_hops), None)
+            told += verdict.headers()
+            verdict.require_admitted()
         except Problem as problem:
-            await send_problem(send, problem, [])  # pyright: ignore[reportArgumentType]
+            await send_problem(send, problem, told)  # pyright: ignore[reportArgumentType]
             return
         # The server leaves out the body of an answer to HEAD by itself.
         asked: Any = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        await self.house(asked, receive, send)
+        await self.house(asked, receive, _telling(send, told))
+
+
+def _telling(send: Send, headers: HeaderList) -> Send:
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return sending
 
 
 def create_app(settings: Settings, verifier: Verifier | None = None) -> Gateway:

@@ -20,6 +20,7 @@ from prometheus_client import Counter
 
 from gateway.settings import Quota
 from shared.identity import Caller
+from shared.problems import TooManyRequests
 from shared.redis_pipe import RedisDown, RedisPipe
 
 log = structlog.get_logger()
@@ -79,6 +80,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_revoked:
             return "revoked"
         return "admitted" if self.is_admitted else "refused"
+
+    def require_admitted(self) -> None:
+        """Raises TooManyRequests."""
+        if not self.is_admitted:
+            told = f"{self.quota.requests} requests in {self.quota.window_s} s are allowed."
+            raise TooManyRequests(f"{told} Try again in {self.retry_after_s} s.")
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """IETF draft httpapi-ratelimit-headers, and the older spelling that most clients know."""

@@ -161,11 +161,7 @@ class Exchange:
                 "The session is over. Sign in again.", headers={"WWW-Authenticate": 'Bearer realm="homeroom"'}
             )
         self._added += verdict.headers()
-        if not verdict.is_admitted:
-            quota = verdict.quota
-            raise problems.TooManyRequests(
-                f"{quota.requests} requests in {quota.window_s} s are allowed. Try again in {verdict.retry_after_s} s."
-            )
+        verdict.require_admitted()
 
     @property
     def _address(self) -> str:

@@ -195,6 +195,29 @@ async def test_who_is_signed_in_counts_as_themselves_with_credentials_too(
     assert answers[0].headers["ratelimit-policy"] == '"user";q=1;w=60'
 
 
+async def test_the_documents_count_like_all_else_that_is_anonymous(settings_of: SettingsOf, tokens: Tokens) -> None:
+    async with client_of(settings_of(anonymous_requests=4), tokens) as client:
+        documents = [await client.get(path) for path in ("/openapi.json", "/docs", "/docs/docs.js")]
+        read = await client.get(PATH)
+        refused = [await client.get(path) for path in ("/openapi.json", "/docs", "/", "/nothing", PATH)]
+
+    assert await admitted([*documents, read]) == 4
+    assert documents[0].headers["ratelimit"] == '"anonymous";r=3;t=225'
+    assert {each.status_code for each in refused} == {429}
+    assert {each.headers["content-type"] for each in refused} == {"application/problem+json"}
+    assert {each.headers["ratelimit-policy"] for each in refused} == {'"anonymous";q=4;w=900'}
+    assert all(int(each.headers["retry-after"]) > 0 for each in refused)
+
+
+async def test_control_who_watches_the_gateway_is_not_counted(settings_of: SettingsOf, tokens: Tokens) -> None:
+    async with client_of(settings_of(anonymous_requests=1), tokens) as client:
+        watched = [await client.get(path) for path in ("/health/live", "/health/ready", "/metrics") * 3]
+        document = await client.get("/openapi.json")
+
+    assert await admitted([*watched, document]) == 10
+    assert not any("ratelimit" in each.headers for each in watched)
+
+
 async def test_a_noisy_school_uses_up_its_own_quota_only(
     settings_of: SettingsOf, tokens: Tokens, clean_redis: Redis
 ) -> None:
