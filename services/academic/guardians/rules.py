@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from services.academic.guardians.schemas import LinkRow, LinkTerms, NewGuardian, NewGuardianLink
-from shared.ids import new_id
+from services.academic.guardians.schemas import Guardian, LinkRow, LinkTerms, NewGuardian
 from shared.problems import Conflict, FieldError, Invalid
 from shared.text import in_words
 
@@ -62,17 +61,22 @@ def read_csv(content: bytes) -> list[LinkRow]:
         _require_columns(reader.fieldnames or [])
         for fields in reader:
             if len(rows) >= MAX_ROWS:
-                errors.append(_fault(reader.line_num, "", f"More than {MAX_ROWS} rows; send the rest by itself."))
+                errors.append(fault(reader.line_num, "", f"More than {MAX_ROWS} rows; send the rest by itself."))
                 break
             row = _row(reader.line_num, fields, errors)
             if row is not None:
                 rows.append(row)
     except csv.Error as error:
-        errors.append(_fault(reader.line_num, "", f"Not CSV: {error}."))
+        errors.append(fault(reader.line_num, "", f"Not CSV: {error}."))
     errors.extend(_doubles(rows))
-    if errors:
-        raise UnreadableCsv(f"{len(errors)} faults; nothing was changed.", errors=errors[:MAX_ERRORS])
+    refuse(errors)
     return rows
+
+
+def refuse(faults: Sequence[FieldError]) -> None:
+    """Raises UnreadableCsv when there are any."""
+    if faults:
+        raise UnreadableCsv(f"{len(faults)} faults; nothing was changed.", errors=faults[:MAX_ERRORS])
 
 
 def _text(content: bytes) -> str:
@@ -80,7 +84,7 @@ def _text(content: bytes) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UnreadableCsv("The file is not UTF-8.", errors=[_fault(line, "", "Not UTF-8.")]) from None
+        raise UnreadableCsv("The file is not UTF-8.", errors=[fault(line, "", "Not UTF-8.")]) from None
     if "\x00" in text:
         raise UnreadableCsv("The file holds NUL characters.")
     return text
@@ -91,8 +95,8 @@ def _require_columns(names: Sequence[str]) -> None:
     missing = [name for name in REQUIRED if name not in found]
     unknown = [name for name in found if name not in COLUMNS]
     errors = [
-        *(_fault(1, name, "This column is missing.") for name in missing),
-        *(_fault(1, name, "This column is not known.") for name in unknown),
+        *(fault(1, name, "This column is missing.") for name in missing),
+        *(fault(1, name, "This column is not known.") for name in unknown),
     ]
     if errors:
         raise UnreadableCsv(f"The first line must name columns out of: {', '.join(COLUMNS)}.", errors=errors)
@@ -100,25 +104,11 @@ def _require_columns(names: Sequence[str]) -> None:
 
 def _row(line: int, fields: Mapping[str | None, object], errors: list[FieldError]) -> LinkRow | None:
     if None in fields:
-        errors.append(_fault(line, "", "More values than columns."))
+        errors.append(fault(line, "", "More values than columns."))
         return None
     values = {str(name): str(value or "").strip() for name, value in fields.items()}
     before = len(errors)
-    link = _converted(
-        line,
-        {
-            "guardian_id": str(new_id()),
-            "student_id": str(new_id()),
-            "relation": values["relation"],
-            "may_see": _boolean(line, "may_see", values, errors),
-            "receives_alerts": _boolean(line, "receives_alerts", values, errors),
-            "priority": values.get("priority") or 1,
-            "starts_on": values.get("starts_on") or None,
-            "ends_on": values.get("ends_on") or None,
-        },
-        NewGuardianLink,
-        errors,
-    )
+    terms = _converted(line, _said_of_link(line, values, errors), LinkTerms, errors)
     guardian = _converted(
         line,
         {
@@ -131,20 +121,26 @@ def _row(line: int, fields: Mapping[str | None, object], errors: list[FieldError
         errors,
     )
     if not values["student_sourced_id"]:
-        errors.append(_fault(line, "student_sourced_id", "Needed."))
-    if link and link.starts_on and link.ends_on and link.ends_on < link.starts_on:
-        errors.append(_fault(line, "ends_on", "Before starts_on."))
-    if len(errors) > before or link is None or guardian is None:
+        errors.append(fault(line, "student_sourced_id", "Needed."))
+    if terms and terms.starts_on and terms.ends_on and terms.ends_on < terms.starts_on:
+        errors.append(fault(line, "ends_on", "Before starts_on."))
+    if len(errors) > before or terms is None or guardian is None:
         return None
-    terms = LinkTerms(**{name: getattr(link, name) for name in LinkTerms.__struct_fields__})
     return LinkRow(line=line, student_sourced_id=values["student_sourced_id"], guardian=guardian, terms=terms)
 
 
+def _said_of_link(line: int, values: Mapping[str, str], errors: list[FieldError]) -> dict[str, object]:
+    """Of a column that is not there, and of an empty cell, nothing is said."""
+    said = {name: values[name] for name in ("priority", "starts_on", "ends_on") if values.get(name)}
+    flags = {name: _boolean(line, name, values, errors) for name in ("may_see", "receives_alerts") if values.get(name)}
+    return {"relation": values["relation"], **said, **flags}
+
+
 def _boolean(line: int, column: str, values: Mapping[str, str], errors: list[FieldError]) -> bool:
-    text = values.get(column, "").lower()
-    if text and text not in TRUE | FALSE:
-        errors.append(_fault(line, column, "Write true or false."))
-    return text not in FALSE
+    text = values[column].lower()
+    if text not in TRUE | FALSE:
+        errors.append(fault(line, column, "Write true or false."))
+    return text in TRUE
 
 
 def _converted(line: int, values: Mapping[str, object], type_: type[T], errors: list[FieldError]) -> T | None:
@@ -153,7 +149,7 @@ def _converted(line: int, values: Mapping[str, object], type_: type[T], errors: 
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$.")
         column = place.rstrip("`")
-        errors.append(_fault(line, "guardian_email" if column == "email" else column, in_words(reason)))
+        errors.append(fault(line, "guardian_email" if column == "email" else column, in_words(reason)))
         return None
 
 
@@ -162,14 +158,14 @@ def _doubles(rows: list[LinkRow]) -> Iterator[FieldError]:
     for row in rows:
         key = (row.student_sourced_id, *identity(row.guardian))
         if key in seen:
-            yield _fault(row.line, "", f"The same guardian and child as in line {seen[key]}.")
+            yield fault(row.line, "", f"The same guardian and child as in line {seen[key]}.")
         seen.setdefault(key, row.line)
 
 
-def identity(guardian: NewGuardian) -> tuple[str, str, str]:
+def identity(guardian: Guardian | NewGuardian) -> tuple[str, str, str]:
     """What makes two lines speak of one guardian: mailbox and name, whatever the case of the letters."""
     return ((guardian.email or "").lower(), guardian.given_name.lower(), guardian.family_name.lower())
 
 
-def _fault(line: int, column: str, reason: str) -> FieldError:
+def fault(line: int, column: str, reason: str) -> FieldError:
     return FieldError(f"line/{line}/{column}" if column else f"line/{line}", reason)

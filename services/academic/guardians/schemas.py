@@ -1,5 +1,6 @@
 """Guardians, and what each may see and hear of each child."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -61,17 +62,6 @@ class GuardianLink(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-class LinkTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a link that can be changed."""
-
-    relation: str
-    may_see: bool
-    receives_alerts: bool
-    priority: int
-    starts_on: date | None
-    ends_on: date | None
-
-
 class NewGuardianLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     guardian_id: UUID
     student_id: UUID
@@ -129,6 +119,17 @@ class GuardianOfStudent(msgspec.Struct, frozen=True, kw_only=True):
     ends_on: date | None
 
 
+class LinkTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line of a CSV says of a link. What it leaves out it does not say."""
+
+    relation: Relation
+    may_see: bool | UnsetType = UNSET
+    receives_alerts: bool | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    starts_on: date | UnsetType = UNSET
+    ends_on: date | UnsetType = UNSET
+
+
 class LinkRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a CSV of guardians, read and checked."""
 
@@ -136,6 +137,25 @@ class LinkRow(msgspec.Struct, frozen=True, kw_only=True):
     student_sourced_id: str
     guardian: NewGuardian
     terms: LinkTerms
+
+
+class PlannedLink(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line makes of the link of one guardian and one child; `before` is what is there."""
+
+    line: int
+    guardian: Guardian
+    before: GuardianLink | None
+    link: GuardianLink
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CSV would change."""
+
+    guardians: Sequence[PlannedLink]
+    """The first line of each new guardian."""
+    added: Sequence[PlannedLink]
+    changed: Sequence[PlannedLink]
+    unchanged: Sequence[PlannedLink]
 
 
 class CsvResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,184 @@
+"""A CSV of guardians that is taken over beside what the office did by hand (ADR 0710)."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from services.academic.tests.factories import TODAY, School
+from services.academic.tests.test_guardians_api import HEADER, take_csv
+from shared.identity import Role
+from shared.testing.stack import Stack
+
+FULL = f"{HEADER},may_see,receives_alerts,priority,starts_on,ends_on"
+GIL = "ada,Gil,Gray,gil@example.org,parent"
+
+
+class Office:
+    """A school whose students have the names that its CSVs know them by, which come with a roster otherwise."""
+
+    def __init__(self, school: School, stack: Stack) -> None:
+        self.school, self._stack = school, stack
+        self.children: dict[str, str] = {}
+
+    async def child(self, sourced_id: str) -> str:
+        student_id = str(await self.school.a_student(sourced_id))
+        with psycopg.connect(self._stack.admin_url) as connection:
+            connection.execute("UPDATE academic.student SET sourced_id = %s WHERE id = %s", (sourced_id, student_id))
+        self.children[sourced_id] = student_id
+        return student_id
+
+    async def upload(self, *lines: str) -> dict[str, int]:
+        """What was counted, by the dry run as by the real one."""
+        told = await take_csv(self.school, *lines, dry_run=True)
+        answer = await take_csv(self.school, *lines)
+        assert answer.status_code == 200, answer.text
+        counts = {name: count for name, count in answer.json().items() if name != "dry_run" and count}
+        assert {name: count for name, count in told.json().items() if name != "dry_run" and count} == counts
+        return counts
+
+    async def refused(self, *lines: str) -> list[tuple[str, str]]:
+        """Where and why, of the dry run as of the real one."""
+        told = await take_csv(self.school, *lines, dry_run=True)
+        answer = await take_csv(self.school, *lines)
+        assert (told.status_code, answer.status_code) == (422, 422), answer.text
+        assert told.json()["errors"] == answer.json()["errors"]
+        return [(each["pointer"], each["detail"]) for each in answer.json()["errors"]]
+
+    async def links(self, child: str = "ada") -> list[dict[str, Any]]:
+        return (await self.school.send("GET", f"/guardian-links?student_id={self.children[child]}")).json()["items"]
+
+    async def change_link(self, **change: Any) -> dict[str, Any]:
+        """The one link of Ada."""
+        link = (await self.links())[0]
+        body = {"version": link["version"], **change}
+        answer = await self.school.send("PATCH", f"/guardian-links/{link['id']}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def guardians(self) -> list[dict[str, Any]]:
+        return (await self.school.send("GET", "/guardians")).json()["items"]
+
+    async def change_guardian(self, guardian: dict[str, Any], **change: Any) -> None:
+        body = {"version": guardian["version"], **change}
+        answer = await self.school.send("PATCH", f"/guardians/{guardian['id']}", json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def sees(self, guardian_id: str, child: str) -> bool:
+        answer = await self.school.send(
+            "GET", f"/students/{self.children[child]}", role=Role.GUARDIAN, person_id=guardian_id
+        )
+        return answer.status_code == 200
+
+
+@pytest.fixture
+async def office(school: School, stack: Stack) -> Office:
+    office = Office(school, stack)
+    await office.child("ada")
+    await office.child("ben")
+    return office
+
+
+async def test_a_new_link_has_what_is_usual_where_the_file_says_nothing(office: Office) -> None:
+    assert await office.upload(HEADER, GIL) == {"guardians_created": 1, "links_created": 1}
+
+    link = (await office.links())[0]
+    usual = {"may_see": True, "receives_alerts": True, "priority": 1, "starts_on": None, "ends_on": None}
+    assert usual.items() <= link.items()
+    assert await office.sees(link["guardian_id"], "ada")
+
+
+@pytest.mark.parametrize("lines", [(HEADER, GIL), (FULL, f"{GIL},,,,,")], ids=["no column", "empty cells"])
+async def test_what_the_office_took_away_stays_away_when_the_file_says_nothing_of_it(
+    office: Office, lines: tuple[str, ...]
+) -> None:
+    await office.upload(*lines)
+    taken = await office.change_link(
+        may_see=False, receives_alerts=False, priority=3, starts_on="2026-01-01", ends_on=str(TODAY)
+    )
+
+    assert await office.upload(*lines) == {"links_unchanged": 1}
+
+    assert await office.links() == [taken]
+    assert not await office.sees(taken["guardian_id"], "ada")
+
+
+async def test_a_link_that_has_ended_stays_so_whatever_else_the_file_says(office: Office) -> None:
+    await office.upload(HEADER, GIL)
+    ended = await office.change_link(ends_on="2026-01-31")
+
+    assert await office.upload(FULL, f"{GIL},true,true,2,,") == {"links_changed": 1}
+
+    link = (await office.links())[0]
+    assert (link["priority"], link["ends_on"]) == (2, "2026-01-31")
+    assert not await office.sees(ended["guardian_id"], "ada")
+
+
+async def test_control_what_the_file_says_is_the_offices_word(office: Office) -> None:
+    await office.upload(HEADER, GIL)
+    taken = await office.change_link(may_see=False, receives_alerts=False, ends_on="2026-01-31")
+
+    assert await office.upload(FULL, f"{GIL},true,no,2,2026-01-01,2999-12-31") == {"links_changed": 1}
+
+    link = (await office.links())[0]
+    said = {"may_see": True, "receives_alerts": False, "priority": 2, "starts_on": "2026-01-01"}
+    assert ({**said, "ends_on": "2999-12-31", "version": taken["version"] + 1}).items() <= link.items()
+    assert await office.sees(taken["guardian_id"], "ada")
+
+
+async def test_a_link_that_the_office_deactivated_comes_back_by_no_file(office: Office) -> None:
+    await office.upload(HEADER, GIL)
+    ended = await office.change_link(is_active=False)
+
+    [(pointer, reason)] = await office.refused(FULL, "ben,Gil,Gray,gil@example.org,parent,,,,,", f"{GIL},true,true,1,,")
+
+    assert pointer == "line/3/student_sourced_id"
+    assert "deactivated this link" in reason
+    assert await office.links() == [ended]
+    assert await office.links("ben") == []
+
+
+async def test_control_a_link_that_the_office_brought_back_is_taken_over_again(office: Office) -> None:
+    await office.upload(HEADER, GIL)
+    await office.change_link(is_active=False)
+    await office.change_link(is_active=True)
+
+    assert await office.upload(HEADER, GIL) == {"links_unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    ("cells", "pointer"),
+    [("2026-07-01,", "line/2/starts_on"), (",2026-02-28", "line/2/ends_on")],
+    ids=["begins after the end", "ends before the beginning"],
+)
+async def test_a_day_that_does_not_fit_the_link_that_is_there_is_a_fault(
+    office: Office, cells: str, pointer: str
+) -> None:
+    await office.upload(HEADER, GIL)
+    await office.change_link(starts_on="2026-03-01", ends_on="2026-06-30")
+
+    assert [where for where, _ in await office.refused(FULL, f"{GIL},,,,{cells}")] == [pointer]
+
+
+@pytest.mark.parametrize("line", [GIL, "ben,Gil,Gray,gil@example.org,parent"], ids=["linked", "new link"])
+async def test_a_guardian_whom_the_office_deactivated_comes_back_by_no_file(office: Office, line: str) -> None:
+    await office.upload(HEADER, GIL)
+    await office.change_guardian((await office.guardians())[0], is_active=False)
+
+    [(pointer, reason)] = await office.refused(HEADER, line)
+
+    assert pointer == "line/2/guardian_email"
+    assert "deactivated this guardian" in reason
+    assert await office.links("ben") == []
+    assert not (await office.guardians())[0]["is_active"]
+
+
+async def test_every_fault_is_told_at_once(office: Office) -> None:
+    await office.upload(FULL, f"{GIL},,,,,", "ben,Ann,Gray,ann@example.org,parent,,,,,")
+    await office.change_link(is_active=False)
+    ann = next(each for each in await office.guardians() if each["given_name"] == "Ann")
+    await office.change_guardian(ann, is_active=False)
+
+    faults = await office.refused(HEADER, GIL, "ben,Ann,Gray,ann@example.org,parent")
+
+    assert [pointer for pointer, _ in faults] == ["line/2/student_sourced_id", "line/3/guardian_email"]
