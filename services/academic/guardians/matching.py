@@ -1,13 +1,14 @@
 """Whom each line of a CSV of guardians means, and what it makes of their link to the child (ADR 0710). Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
-from services.academic.guardians.rules import fault, identity, refuse
+from services.academic.guardians.rules import fault, identity, refuse, same_as
 from services.academic.guardians.schemas import (
     Guardian,
     GuardianLink,
@@ -22,6 +23,10 @@ from shared.problems import FieldError
 
 GUARDIAN_LEFT: Final = "The office has deactivated this guardian. Make them active again first, or leave out the line."
 LINK_ENDED: Final = "The office has deactivated this link. Make it active again first, or leave out the line."
+SEVERAL: Final = "Several guardians of this child have this name. Give the phone or e-mail address of the one meant."
+
+PersonName = tuple[str, str]
+Candidate = tuple[Guardian, GuardianLink]
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +51,8 @@ def plan(rows: Sequence[LinkRow], known: Known) -> Plan:
     meant = guardians_meant(rows, known)
     links = {(each.guardian_id, each.student_id): each for each in known.links}
     planned = [_planned(row, meant[row.line], known.students[row.student_sourced_id], links) for row in rows]
-    refuse([found for row, each in zip(rows, planned, strict=True) for found in _faults(row, each)])
+    faults = [found for row, each in zip(rows, planned, strict=True) for found in _faults(row, each)]
+    refuse([*faults, *_doubles(planned)])
     there = {each.id for each in known.guardians}
     first = {each.guardian.id: each.line for each in reversed(planned)}
     return Plan(
@@ -58,9 +64,74 @@ def plan(rows: Sequence[LinkRow], known: Known) -> Plan:
 
 
 def guardians_meant(rows: Sequence[LinkRow], known: Known) -> dict[int, Guardian]:
-    """The guardian of each line: one of the known, or a new one."""
-    found = {identity(each): each for each in known.guardians}
+    """The guardian of each line: one of the known, or a new one.
+
+    Without a mailbox a name alone tells of nobody: in another family the father has it too.
+    """
+    with_mailbox = [row for row in rows if row.guardian.email]
+    without = [row for row in rows if not row.guardian.email]
+    found = _of_mailboxes(with_mailbox, known)
+    taken = {(found[row.line].id, known.students[row.student_sourced_id]) for row in with_mailbox}
+    found |= _of_children(without, known, taken)
+    return found | _of_phones(without, found)
+
+
+def _of_mailboxes(rows: Sequence[LinkRow], known: Known) -> dict[int, Guardian]:
+    found = {identity(each): each for each in known.guardians if each.email}
     return {row.line: found.setdefault(identity(row.guardian), guardian_of(row.guardian)) for row in rows}
+
+
+def _of_children(rows: Sequence[LinkRow], known: Known, taken: Container[tuple[UUID, UUID]]) -> dict[int, Guardian]:
+    """Who is linked to the very child of a line, by the name in it, and whom no other line names by their mailbox."""
+    linked = _linked(known, taken)
+    near = {
+        row.line: _nearest(row.guardian, linked[known.students[row.student_sourced_id], name_of(row.guardian)])
+        for row in rows
+    }
+    refuse([fault(line, "guardian_email", SEVERAL) for line, guardians in near.items() if len(guardians) > 1])
+    return {line: guardians[0] for line, guardians in near.items() if guardians}
+
+
+def _linked(known: Known, taken: Container[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, PersonName], list[Candidate]]:
+    guardians = {each.id: each for each in known.guardians}
+    found: defaultdict[tuple[UUID, PersonName], list[Candidate]] = defaultdict(list)
+    for link in known.links:
+        guardian = guardians[link.guardian_id]
+        if (guardian.id, link.student_id) not in taken:
+            found[link.student_id, name_of(guardian)].append((guardian, link))
+    return found
+
+
+def _nearest(new: NewGuardian, candidates: list[Candidate]) -> list[Guardian]:
+    """Of several of one name: who has the phone of the line, who was not deactivated, who has no mailbox either."""
+    tests: tuple[Callable[[Guardian, GuardianLink], bool], ...] = (
+        lambda guardian, _: bool(digits_of(new.phone)) and digits_of(guardian.phone) == digits_of(new.phone),
+        lambda guardian, link: guardian.is_active and link.is_active,
+        lambda guardian, _: guardian.email is None,
+    )
+    for is_nearer in tests:
+        candidates = [each for each in candidates if is_nearer(*each)] or candidates
+    return [guardian for guardian, _ in candidates]
+
+
+def _of_phones(rows: Sequence[LinkRow], found: Mapping[int, Guardian]) -> dict[int, Guardian]:
+    """The others: lines of one name and phone speak of one guardian, and each of the rest of somebody new."""
+    people = {_person(row): found[row.line] for row in reversed(rows) if row.line in found}
+    others = [row for row in rows if row.line not in found]
+    return {row.line: people.setdefault(_person(row), guardian_of(row.guardian)) for row in others}
+
+
+def _person(row: LinkRow) -> tuple[PersonName, str]:
+    return name_of(row.guardian), digits_of(row.guardian.phone) or f"whoever is meant in line {row.line}"
+
+
+def name_of(guardian: Guardian | NewGuardian) -> PersonName:
+    return guardian.given_name.lower(), guardian.family_name.lower()
+
+
+def digits_of(phone: str | None) -> str:
+    """What makes two phones the same, however they are written; nothing of a mere dash."""
+    return "".join(each for each in phone or "" if each.isdigit())
 
 
 def _unknown_students(rows: Sequence[LinkRow], students: Mapping[str, UUID]) -> Iterator[FieldError]:
@@ -99,3 +170,12 @@ def _out_of_order(row: LinkRow, link: GuardianLink) -> FieldError:
     if row.terms.ends_on is UNSET:
         return fault(row.line, "starts_on", f"The link ends before that, on {link.ends_on}.")
     return fault(row.line, "ends_on", f"The link begins after that, on {link.starts_on}.")
+
+
+def _doubles(planned: Sequence[PlannedLink]) -> Iterator[FieldError]:
+    """Lines that looked like two guardians until the school was asked."""
+    seen: dict[tuple[UUID, UUID], int] = {}
+    for each in planned:
+        first = seen.setdefault((each.guardian.id, each.link.student_id), each.line)
+        if first != each.line:
+            yield fault(each.line, "", same_as(first))

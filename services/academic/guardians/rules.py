@@ -158,12 +158,16 @@ def _doubles(rows: list[LinkRow]) -> Iterator[FieldError]:
     for row in rows:
         key = (row.student_sourced_id, *identity(row.guardian))
         if key in seen:
-            yield fault(row.line, "", f"The same guardian and child as in line {seen[key]}.")
+            yield fault(row.line, "", same_as(seen[key]))
         seen.setdefault(key, row.line)
 
 
+def same_as(line: int) -> str:
+    return f"The same guardian and child as in line {line}. Two of one name are told apart by their e-mail addresses."
+
+
 def identity(guardian: Guardian | NewGuardian) -> tuple[str, str, str]:
-    """What makes two lines speak of one guardian: mailbox and name, whatever the case of the letters."""
+    """Mailbox and name, whatever the case of the letters. Without a mailbox they tell who is who for one child only."""
     return ((guardian.email or "").lower(), guardian.given_name.lower(), guardian.family_name.lower())
 
 

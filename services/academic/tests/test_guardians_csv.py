@@ -10,6 +10,7 @@ from services.academic.tests.test_guardians_api import HEADER, take_csv
 from shared.identity import Role
 from shared.testing.stack import Stack
 
+PHONES = f"{HEADER},phone"
 FULL = f"{HEADER},may_see,receives_alerts,priority,starts_on,ends_on"
 GIL = "ada,Gil,Gray,gil@example.org,parent"
 
@@ -182,3 +183,133 @@ async def test_every_fault_is_told_at_once(office: Office) -> None:
     faults = await office.refused(HEADER, GIL, "ben,Ann,Gray,ann@example.org,parent")
 
     assert [pointer for pointer, _ in faults] == ["line/2/student_sourced_id", "line/3/guardian_email"]
+
+
+def john(child: str, phone: str = "", email: str = "") -> str:
+    return f"{child},John,Smith,{email},father,{phone}"
+
+
+async def guardian_of(office: Office, child: str) -> str:
+    [link] = await office.links(child)
+    return link["guardian_id"]
+
+
+async def test_two_fathers_of_one_name_are_two_guardians(office: Office) -> None:
+    counts = await office.upload(PHONES, john("ada", "+1 555 0100"), john("ben", "+1 555 0199"))
+
+    assert counts == {"guardians_created": 2, "links_created": 2}
+    first, second = await guardian_of(office, "ada"), await guardian_of(office, "ben")
+    assert (await office.sees(first, "ada"), await office.sees(first, "ben")) == (True, False)
+    assert (await office.sees(second, "ada"), await office.sees(second, "ben")) == (False, True)
+    assert sorted(each["phone"] for each in await office.guardians()) == ["+1 555 0100", "+1 555 0199"]
+
+
+@pytest.mark.parametrize("phone", ["", "555-0199", "555-0100"], ids=["none", "another", "the same"])
+async def test_a_namesake_in_a_later_file_is_somebody_else(office: Office, phone: str) -> None:
+    await office.upload(PHONES, john("ada", "555-0100"))
+
+    assert await office.upload(PHONES, john("ben", phone)) == {"guardians_created": 1, "links_created": 1}
+
+    assert not await office.sees(await guardian_of(office, "ada"), "ben")
+
+
+async def test_the_same_file_again_makes_nobody_new(office: Office) -> None:
+    lines = (PHONES, john("ada"), john("ben", "555-0199"), "ben,Joan,Smith,joan@example.org,mother,")
+    await office.upload(*lines)
+
+    assert await office.upload(*lines) == {"links_unchanged": 3}
+
+
+async def test_control_siblings_have_one_father_by_his_phone(office: Office) -> None:
+    counts = await office.upload(PHONES, john("ada", "(555) 0100"), john("ben", "555-0100"))
+
+    assert counts == {"guardians_created": 1, "links_created": 2}
+    assert await guardian_of(office, "ada") == await guardian_of(office, "ben")
+
+
+async def test_control_siblings_have_one_father_by_his_mailbox(office: Office) -> None:
+    await office.upload(PHONES, john("ada", email="john@example.org"))
+
+    assert await office.upload(PHONES, john("ben", email="John@example.org")) == {"links_created": 1}
+
+
+async def test_a_sibling_joins_the_father_who_is_known_by_a_line_of_one_phone(office: Office) -> None:
+    await office.upload(PHONES, john("ada"))
+
+    counts = await office.upload(PHONES, john("ben", "555-0100"), john("ada", "555-0100"))
+
+    assert counts == {"links_created": 1, "links_unchanged": 1}
+    assert await guardian_of(office, "ada") == await guardian_of(office, "ben")
+
+
+@pytest.mark.parametrize("phone", ["", "-"], ids=["none", "a dash"])
+async def test_siblings_without_mailbox_and_phone_have_a_guardian_each(office: Office, phone: str) -> None:
+    counts = await office.upload(PHONES, john("ada", phone), john("ben", phone))
+
+    assert counts == {"guardians_created": 2, "links_created": 2}
+
+
+async def test_a_name_in_other_letters_is_known_at_its_child(office: Office) -> None:
+    await office.upload(PHONES, john("ada"))
+
+    assert await office.upload(PHONES, john("ada").upper().replace("ADA,", "ada,").replace("FATHER", "father")) == {
+        "links_unchanged": 1
+    }
+
+
+@pytest.mark.parametrize("phone", ["", "555-0199"], ids=["no phone", "another phone"])
+async def test_one_name_twice_for_one_child_is_a_fault(office: Office, phone: str) -> None:
+    [(pointer, reason)] = await office.refused(PHONES, john("ada"), john("ada", phone))
+
+    assert pointer == "line/3"
+    assert "as in line 2" in reason
+
+
+async def test_a_guardian_whose_mailbox_the_office_added_stays_known_by_the_child(office: Office) -> None:
+    await office.upload(PHONES, john("ada"))
+    await office.change_guardian((await office.guardians())[0], email="john@example.org")
+
+    assert await office.upload(PHONES, john("ada")) == {"links_unchanged": 1}
+
+
+async def test_father_and_grandfather_of_one_name_are_told_apart_by_a_mailbox(office: Office) -> None:
+    lines = (PHONES, john("ada"), john("ada", email="john@example.org"))
+
+    assert await office.upload(*lines) == {"guardians_created": 2, "links_created": 2}
+    assert await office.upload(*lines) == {"links_unchanged": 2}
+
+
+async def link_another_john(office: Office, phone: str | None) -> str:
+    made = await office.school.made("/guardians", given_name="John", family_name="Smith", phone=phone)
+    body = {"guardian_id": made["id"], "student_id": office.children["ada"], "relation": "grandfather"}
+    return (await office.school.made("/guardian-links", **body))["id"]
+
+
+async def test_who_is_meant_among_several_of_one_name_is_not_guessed(office: Office) -> None:
+    await office.upload(PHONES, john("ada"))
+    await link_another_john(office, "555-0100")
+
+    [(pointer, reason)] = await office.refused(PHONES, john("ada"))
+
+    assert pointer == "line/2/guardian_email"
+    assert "Several guardians" in reason
+    assert await office.upload(PHONES, john("ada", "555 0100")) == {"links_changed": 1}
+
+
+async def test_control_a_doubled_guardian_whose_link_the_office_ended_is_not_meant(office: Office) -> None:
+    await office.upload(PHONES, john("ada"))
+    link_id = await link_another_john(office, None)
+    await office.school.send("PATCH", f"/guardian-links/{link_id}", json={"version": 1, "is_active": False})
+
+    assert await office.upload(PHONES, john("ada")) == {"links_unchanged": 1}
+
+
+async def test_two_lines_that_turn_out_to_be_one_guardian_are_a_fault(office: Office) -> None:
+    """Ben's line is John's by his child, Ada's by Ben's phone, and Ada has him by his mailbox already."""
+    await office.upload(PHONES, john("ada", email="john@example.org"), john("ben", email="john@example.org"))
+
+    lines = (john("ada", email="john@example.org"), john("ben", "555-0100"), john("ada", "555-0100"))
+    [(pointer, reason)] = await office.refused(PHONES, *lines)
+
+    assert pointer == "line/4"
+    assert "as in line 2" in reason
