@@ -106,10 +106,12 @@ async def take_csv(
 ) -> CsvResult:
     """Take over a CSV of guardians and links: all of it or nothing (ADR 0710). The same file again changes nothing.
 
-    Raises UnreadableCsv with the line, column and reason of each fault.
+    Raises UnreadableCsv with the line, column and reason of each fault, ChangedMeanwhile with the line that somebody
+    else was quicker with.
     """
     rows = rules.read_csv(content)
     async with database.transaction(school_id=school_id) as tx:
+        await queries.lock_csv(tx, school_id=school_id)
         plan = matching.plan(rows, await _known(tx, school_id))
         if not dry_run:
             await _write(tx, school_id, plan, user_id=user_id, now=now)
@@ -131,12 +133,16 @@ async def _known(tx: Tx, school_id: UUID) -> matching.Known:
 
 
 async def _write(tx: Tx, school_id: UUID, plan: Plan, *, user_id: UUID, now: datetime) -> None:
+    """Who adds or changes one guardian or link takes no lock of the CSV: what they did since is found here."""
     for each in plan.guardians:
-        await queries.add_guardian(tx, school_id=school_id, guardian=each.guardian)
+        if not await queries.add_guardian(tx, school_id=school_id, guardian=each.guardian):
+            raise rules.ChangedMeanwhile.at(each.line)
     for each in plan.added:
-        await queries.add_link(tx, school_id=school_id, link=each.link)
+        if not await queries.add_link(tx, school_id=school_id, link=each.link):
+            raise rules.ChangedMeanwhile.at(each.line)
     for each in plan.changed:
-        await queries.save_link(tx, school_id=school_id, link=each.link)
+        if not await queries.save_link(tx, school_id=school_id, link=each.link):
+            raise rules.ChangedMeanwhile.at(each.line)
     added = [each.link for each in plan.added]
     raised = [msgspec.structs.replace(each.link, version=each.link.version + 1) for each in plan.changed]
     await tell_of_guardians(tx, school_id, [each.guardian for each in plan.guardians])

@@ -15,6 +15,16 @@ from services.academic.guardians.schemas import (
 )
 from shared.database import Reader, Tx
 
+LOCK_CSV = """
+SELECT pg_advisory_xact_lock(hashtextextended('guardian csv:' || %(school_id)s::text, 0))
+"""
+
+
+async def lock_csv(tx: Tx, *, school_id: UUID) -> None:
+    """One CSV of a school at a time, until the end of the transaction."""
+    await tx.execute(LOCK_CSV, school_id=school_id)
+
+
 GUARDIAN = """
 SELECT id, given_name, family_name, email, phone, is_active, version
 FROM guardian

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from services.academic import access, caches
 from services.academic.guardians import actions, queries
 from services.academic.guardians.actions import GuardianExists
-from services.academic.guardians.rules import EndsBeforeStart, LinkExists, UnreadableCsv
+from services.academic.guardians.rules import ChangedMeanwhile, EndsBeforeStart, LinkExists, UnreadableCsv
 from services.academic.guardians.schemas import (
     CsvResult,
     Guardian,
@@ -192,7 +192,11 @@ async def show_guardian_link_history(
     operation_id="take_guardian_csv",
     summary="Guardians and links out of a CSV (`Content-Type: text/csv`): all of it or nothing.",
     status_code=200,
-    opt={"permission": "guardian.manage", "problems": (UnreadableCsv, UnsupportedMediaType), "reads": "text/csv"},
+    opt={
+        "permission": "guardian.manage",
+        "problems": (UnreadableCsv, ChangedMeanwhile, UnsupportedMediaType),
+        "reads": "text/csv",
+    },
 )
 async def take_guardian_csv(
     request: Request[Any, Any, Any],

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -35,6 +35,17 @@ T = TypeVar("T")
 class UnreadableCsv(Invalid):
     slug = "unreadable-csv"
     title = "The CSV cannot be taken over as it is"
+
+
+class ChangedMeanwhile(Conflict):
+    slug = "guardians-changed-meanwhile"
+    title = "Somebody else changed guardians or their links while the CSV was taken over"
+
+    @classmethod
+    def at(cls, line: int) -> Self:
+        """Of several changes only the first is told: after it nothing is written any more."""
+        reason = "This guardian or their link was added or changed in the meantime."
+        return cls("Nothing was changed. Upload the file again.", errors=[fault(line, "", reason)])
 
 
 class LinkExists(Conflict):

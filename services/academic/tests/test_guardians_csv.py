@@ -1,11 +1,16 @@
 """A CSV of guardians that is taken over beside what the office did by hand (ADR 0710)."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
+from services.academic.guardians import actions, queries
 from services.academic.tests.factories import TODAY, School
+from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.test_guardians_api import HEADER, take_csv
 from shared.identity import Role
 from shared.testing.stack import Stack
@@ -313,3 +318,118 @@ async def test_two_lines_that_turn_out_to_be_one_guardian_are_a_fault(office: Of
 
     assert pointer == "line/4"
     assert "as in line 2" in reason
+
+
+async def two_at_once(
+    office: Office, stack: Stack, monkeypatch: pytest.MonkeyPatch, *lines: str
+) -> list[httpx.Response]:
+    """The second begins when the first has written and not committed."""
+    answers: list[httpx.Response] = []
+
+    async def upload() -> None:
+        answers.append(await take_csv(office.school, *lines))
+
+    await one_held_up_by_the_other(stack, monkeypatch, actions, "tell_of_guardians", first=upload, second=upload)
+    return answers
+
+
+async def test_two_uploads_at_once_take_turns(office: Office, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = await two_at_once(office, stack, monkeypatch, PHONES, f"{GIL},", john("ben"))
+
+    assert [each.status_code for each in answers] == [200, 200]
+    assert [each.json()["links_created"] for each in answers] == [2, 0]
+    assert len(await office.guardians()) == 2
+    assert [len(await office.links(child)) for child in ("ada", "ben")] == [1, 1]
+
+
+async def test_uploads_in_a_race_double_nothing(office: Office) -> None:
+    lines = (PHONES, f"{GIL},", john("ben"))
+
+    answers = await asyncio.gather(*(take_csv(office.school, *lines) for _ in range(4)))
+
+    assert [each.status_code for each in answers] == [200] * 4
+    assert len(await office.guardians()) == 2
+
+
+async def test_control_without_the_lock_a_guardian_is_doubled(
+    office: Office, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOCK_CSV", "SELECT %(school_id)s::text")
+
+    await two_at_once(office, stack, monkeypatch, PHONES, john("ben"))
+
+    assert len(await office.guardians()) == 2
+
+
+async def test_control_without_the_lock_a_mailbox_is_not_doubled_either(
+    office: Office, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOCK_CSV", "SELECT %(school_id)s::text")
+
+    answers = await two_at_once(office, stack, monkeypatch, HEADER, GIL)
+
+    assert sorted(each.status_code for each in answers) == [200, 409]
+    assert len(await office.guardians()) == 1
+
+
+async def upload_beside(
+    office: Office, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], do: Callable[[], Coroutine[Any, Any, Any]]
+) -> httpx.Response:
+    """The answer to an upload when somebody does something else after it has read, before it writes."""
+    write = actions._write
+
+    async def after_that(*args: Any, **how: Any) -> None:
+        await do()
+        await write(*args, **how)
+
+    monkeypatch.setattr(actions, "_write", after_that)
+    return await take_csv(office.school, *lines)
+
+
+async def test_a_file_that_would_write_over_what_somebody_did_meanwhile_is_uploaded_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.upload(HEADER, GIL)
+    lines = (FULL, f"{GIL},true,true,2,,")
+
+    answer = await upload_beside(office, monkeypatch, lines, lambda: office.change_link(may_see=False))
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "/problems/guardians-changed-meanwhile"
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["line/2"]
+    assert "again" in answer.json()["detail"]
+    link = (await office.links())[0]
+    assert (link["may_see"], link["priority"], link["version"]) == (False, 1, 2)
+
+
+async def test_a_guardian_who_was_added_meanwhile_is_not_doubled(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"given_name": "Gil", "family_name": "Gray", "email": "gil@example.org"}
+
+    answer = await upload_beside(office, monkeypatch, (HEADER, GIL), lambda: office.school.made("/guardians", **body))
+
+    assert answer.status_code == 409
+    assert len(await office.guardians()) == 1
+    monkeypatch.undo()
+    assert await office.upload(HEADER, GIL) == {"links_created": 1}
+
+
+async def test_a_link_that_was_added_meanwhile_is_not_doubled(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.upload(HEADER, GIL)
+    line = "ben,Gil,Gray,gil@example.org,parent"
+    body = {
+        "guardian_id": (await office.guardians())[0]["id"],
+        "student_id": office.children["ben"],
+        "relation": "parent",
+        "may_see": False,
+    }
+
+    answer = await upload_beside(
+        office, monkeypatch, (HEADER, line), lambda: office.school.made("/guardian-links", **body)
+    )
+
+    assert answer.status_code == 409
+    assert [link["may_see"] for link in await office.links("ben")] == [False]
+    monkeypatch.undo()
+    assert await office.upload(HEADER, line) == {"links_unchanged": 1}
