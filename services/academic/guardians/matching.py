@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from services.academic.guardians.rules import fault, identity, refuse, same_as
+from services.academic.guardians.rules import fault, folded, identity, refuse, same_as
 from services.academic.guardians.schemas import (
     Guardian,
     GuardianLink,
@@ -126,7 +126,7 @@ def _person(row: LinkRow) -> tuple[PersonName, str]:
 
 
 def name_of(guardian: Guardian | NewGuardian) -> PersonName:
-    return guardian.given_name.lower(), guardian.family_name.lower()
+    return folded(guardian.given_name), folded(guardian.family_name)
 
 
 def digits_of(phone: str | None) -> str:

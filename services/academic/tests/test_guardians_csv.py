@@ -262,6 +262,13 @@ async def test_a_name_in_other_letters_is_known_at_its_child(office: Office) -> 
     }
 
 
+@pytest.mark.parametrize(("known", "written"), [("İbrahim", "Ibrahim"), ("ΟΔΟΣ", "οδοσ"), ("ÉMILE", "émile")])
+async def test_letters_are_compared_as_the_table_compares_them(office: Office, known: str, written: str) -> None:
+    await office.upload(HEADER, f"ada,{known},Gray,gray@example.org,father")
+
+    assert await office.upload(HEADER, f"ben,{written},Gray,gray@example.org,father") == {"links_created": 1}
+
+
 @pytest.mark.parametrize("phone", ["", "555-0199"], ids=["no phone", "another phone"])
 async def test_one_name_twice_for_one_child_is_a_fault(office: Office, phone: str) -> None:
     [(pointer, reason)] = await office.refused(PHONES, john("ada"), john("ada", phone))
