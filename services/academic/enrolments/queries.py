@@ -102,6 +102,17 @@ async def end_enrolment(tx: Tx, *, school_id: UUID, enrolment_id: UUID, ends_on:
     await tx.execute(END_ENROLMENT, school_id=school_id, enrolment_id=enrolment_id, ends_on=ends_on)
 
 
+# What an import writes comes back as it is now, so the classes that enrolments move out of are asked for before.
+CLASSES_LEFT = """
+SELECT DISTINCT enrolment.class_id AS id
+FROM unnest(%(sourced_ids)s::text[], %(class_sourced_ids)s::text[]) AS imported (sourced_id, class_sourced_id)
+JOIN enrolment ON enrolment.school_id = %(school_id)s AND enrolment.sourced_id = imported.sourced_id
+JOIN school_class ON school_class.school_id = enrolment.school_id AND school_class.id = enrolment.class_id
+WHERE school_class.sourced_id IS DISTINCT FROM imported.class_sourced_id
+ORDER BY enrolment.class_id
+LIMIT 20000
+"""
+
 IMPORT_ENROLMENTS = """
 INSERT INTO enrolment (
     school_id, id, sourced_id, class_id, role, student_id, teacher_id, is_primary, starts_on, ends_on
@@ -184,26 +195,32 @@ async def people_leave(tx: Tx, *, school_id: UUID, person_ids: Sequence[UUID], d
 async def import_enrolments(
     tx: Tx, *, school_id: UUID, enrolments: Sequence[ImportedEnrolment], gone: Sequence[str], day: date
 ) -> set[UUID]:
-    """Add, change and end enrolments by their `sourced_id`; the ids of the classes whose members changed.
+    """Add, change and end enrolments by their `sourced_id`; the ids of the classes whose members changed, also
+    of those that an enrolment moved out of.
 
     Those that end go first, so that a new spell may begin where an old one stops.
     """
     ended = await tx.all(Touched, ENROLMENTS_END, school_id=school_id, sourced_ids=list(gone), day=day)
     withdrawn = await tx.all(Touched, ENROLMENTS_WITHDRAWN, school_id=school_id, sourced_ids=list(gone), day=day)
+    sourced_ids = [each.sourced_id for each in enrolments]
+    class_sourced_ids = [each.class_sourced_id for each in enrolments]
+    left = await tx.all(
+        Touched, CLASSES_LEFT, school_id=school_id, sourced_ids=sourced_ids, class_sourced_ids=class_sourced_ids
+    )
     changed = await tx.all(
         Touched,
         IMPORT_ENROLMENTS,
         school_id=school_id,
         ids=[new_id() for _ in enrolments],
-        sourced_ids=[each.sourced_id for each in enrolments],
-        class_sourced_ids=[each.class_sourced_id for each in enrolments],
+        sourced_ids=sourced_ids,
+        class_sourced_ids=class_sourced_ids,
         person_sourced_ids=[each.person_sourced_id for each in enrolments],
         roles=[each.role for each in enrolments],
         primaries=[each.is_primary for each in enrolments],
         starts=[each.starts_on for each in enrolments],
         ends=[each.ends_on for each in enrolments],
     )
-    return {row.id for row in (*ended, *withdrawn, *changed)}
+    return {row.id for row in (*ended, *withdrawn, *left, *changed)}
 
 
 PRESENT_ENROLMENTS = """

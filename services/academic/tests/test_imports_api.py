@@ -372,6 +372,55 @@ async def test_the_grades_of_classes_come_from_the_file_and_stay_where_it_names_
     assert told() == {f"{mark} 0": ["10"], f"{mark} 1": ["09"]}
 
 
+async def test_the_class_that_an_enrolment_moves_out_of_is_told_too(office: Office, stack: Stack) -> None:
+    """A student's and a teacher's, each under the name that it has in the file; lessons follow as well."""
+    roster, mark = a_roster(students=2), new_id().hex[-8:]
+    roster["classes.csv"] = roster["classes.csv"].replace("Art", mark)
+    rows = roster["enrollments.csv"].splitlines(True)
+    roster["enrollments.csv"] = "".join(row for row in rows if not row.startswith("student-0-1,"))
+    await office.applied(district_file(roster))
+
+    def told() -> dict[str, tuple[set[UUID], set[UUID], int]]:
+        """The students and teachers of each class as they were told last, and the version."""
+        return {
+            class_.title: (
+                {member.person_id for member in class_.members if member.role == "student"},
+                {member.person_id for member in class_.members if member.role == "teacher"},
+                each.version,
+            )
+            for each in published(stack.database_url("academic"))
+            if each.type == event_type(ClassChanged)
+            and (class_ := msgspec.json.decode(each.data, type=ClassChanged)).title.startswith(mark)
+        }
+
+    (olds, old_teachers, old_version), (news, new_teachers, new_version) = told()[f"{mark} 0"], told()[f"{mark} 1"]
+    (ada,) = olds - news
+    moved = roster["enrollments.csv"]
+    for person in ("student-0", "teacher-0"):
+        moved = moved.replace(f"{person}-0,class-0,", f"{person}-0,class-1,")
+    await office.applied(district_file(roster | {"enrollments.csv": moved}))
+
+    assert told() == {
+        f"{mark} 0": (olds - {ada}, set(), old_version + 1),
+        f"{mark} 1": (news | {ada}, old_teachers | new_teachers, new_version + 1),
+    }
+    assert teachers_of_lessons(stack, f"{mark} 0") == set()
+    assert teachers_of_lessons(stack, f"{mark} 1") == old_teachers | new_teachers
+
+
+def teachers_of_lessons(stack: Stack, title: str) -> set[UUID]:
+    """Who teaches the lessons of a class."""
+    asked = """
+        SELECT DISTINCT lesson_teacher.teacher_id
+        FROM academic.lesson_teacher
+        JOIN academic.lesson ON lesson.id = lesson_id
+        JOIN academic.school_class ON school_class.id = class_id
+        WHERE school_class.title = %s
+    """
+    with psycopg.connect(stack.admin_url) as connection:
+        return {teacher_id for (teacher_id,) in connection.execute(asked, (title,)).fetchall()}
+
+
 async def test_a_school_that_does_not_answer_is_tried_again(
     office: Office, importer: Importer, school_service: SchoolService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
