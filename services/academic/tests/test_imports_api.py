@@ -1,9 +1,10 @@
 """A whole district: looked at first, applied whole or not at all."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -15,12 +16,14 @@ import pytest
 
 from services.academic import worker as academic_worker
 from services.academic.app import create_app
+from services.academic.attendance import actions as attendance
 from services.academic.imports import importer as importing
 from services.academic.imports import queries
 from services.academic.imports import sweeper as sweeping
 from services.academic.imports.importer import Importer
 from services.academic.imports.sweeper import Sweeper
 from services.academic.settings import Settings, objects_of
+from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
 from shared.contracts.academic import ClassChanged, StudentChanged
 from shared.contracts.envelope import event_type
@@ -708,3 +711,93 @@ async def test_events_of_the_same_schools_do_not_hold_an_import_up(
             await running
 
     assert attempts_at(stack, job["id"]) == 1
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that an import gives another room, and its latest lesson that has begun."""
+
+    job_id: str
+    """Of the import, which is checked and not applied yet."""
+    rooms: tuple[str, str]
+    """Before and after."""
+    school_id: UUID
+    lesson_id: UUID
+    teacher_id: UUID
+    day: date
+
+    def of_lessons(self, stack: Stack, column: str, condition: str) -> set[Any]:
+        """What stands in the class's lessons that meet a condition."""
+        asked = f"""
+            SELECT {column}
+            FROM academic.lesson
+            LEFT JOIN academic.register ON register.lesson_id = lesson.id
+            WHERE lesson.school_id = %s AND lesson.period = '1' AND {condition}
+        """
+        with psycopg.connect(stack.admin_url) as connection:
+            return {value for (value,) in connection.execute(asked, (self.school_id,)).fetchall()}
+
+
+@pytest.fixture
+async def moved(office: Office, stack: Stack) -> Moved:
+    """The school is there for three weeks, and has taken no register."""
+    today = datetime.now(UTC).date()
+    first, last = today - timedelta(days=10), today + timedelta(days=10)
+    roster, rooms = a_roster(students=2), (str(new_id()), str(new_id()))
+    roster["academicSessions.csv"] = (
+        "sourcedId,title,type,startDate,endDate,parentSourcedId,schoolYear\n"
+        f"year,2026/27,schoolYear,{first},{last},,2027\nterm,Autumn,term,{first},{last},year,2027\n"
+    )
+    place = "Art 0,course,scheduled,"
+    before, after = (roster["classes.csv"].replace(place, f"{place}{room}") for room in rooms)
+    await office.applied(district_file(roster | {"classes.csv": before}))
+    job = await office.checked(district_file(roster | {"classes.csv": after}))
+    asked = """
+        SELECT lesson.school_id, lesson.id, lesson_teacher.teacher_id, lesson.day
+        FROM academic.lesson
+        JOIN academic.lesson_teacher ON lesson_teacher.lesson_id = lesson.id
+        WHERE lesson.room = %s AND lesson.day <= %s
+        ORDER BY lesson.day DESC
+        LIMIT 1
+    """
+    with psycopg.connect(stack.admin_url) as connection:
+        found = connection.execute(asked, (rooms[0], today)).fetchone()
+    assert found is not None
+    school_id, lesson_id, teacher_id, day = found
+    return Moved(
+        job_id=job["id"], rooms=rooms, school_id=school_id, lesson_id=lesson_id, teacher_id=teacher_id, day=day
+    )
+
+
+@pytest.fixture
+def beside_a_first_register(
+    moved: Moved,
+    office: Office,
+    client: httpx.AsyncClient,
+    tokens: Tokens,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Any, str], Awaitable[None]]:
+    """Applies the import when a teacher's first save has done so much of its work."""
+    headers = tokens.headers(Role.TEACHER, school_id=moved.school_id, person_id=moved.teacher_id)
+
+    async def save() -> None:
+        body = {"version": 0, "marks": [], "default_code": "A"}
+        answer = await client.put(f"/api/v1/lessons/{moved.lesson_id}/register", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+    async def apply() -> None:
+        job = await office.apply(moved.job_id)
+        assert (job["state"], job["problem"]) == ("applied", None)
+
+    return partial(one_held_up_by_the_other, stack, monkeypatch, first=save, second=apply)
+
+
+async def test_an_import_keeps_a_lesson_whose_first_register_is_being_saved(
+    moved: Moved, beside_a_first_register: Callable[[Any, str], Awaitable[None]], stack: Stack
+) -> None:
+    await beside_a_first_register(attendance, "derive_days")
+
+    begun, to_come = f"lesson.day <= '{moved.day}'", "lesson.day > (now() AT TIME ZONE 'UTC')::date"
+    assert moved.of_lessons(stack, "lesson.id", "register.version = 1") == {moved.lesson_id}
+    assert moved.of_lessons(stack, "lesson.room", begun) == {moved.rooms[0]}
+    assert moved.of_lessons(stack, "lesson.room", to_come) == {moved.rooms[1]}

@@ -1,6 +1,7 @@
 """Lessons follow classes, bell schedule, terms and calendar; two at once cannot be."""
 
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.academic.tests.factories import TIME_ZONE, TODAY, School
+from services.academic.attendance import actions as attendance
+from services.academic.tests.factories import TIME_ZONE, TODAY, School, Taught
+from services.academic.tests.races import one_held_up_by_the_other
+from services.academic.timetable import queries
 from services.academic.timetable.rules import instant
 from shared.contracts.school import CalendarDay
 from shared.identity import Role
@@ -214,3 +218,75 @@ async def test_a_class_that_is_added_later_has_no_lessons_before_it_came(school:
         for day in (TODAY - timedelta(days=1), TODAY + timedelta(days=1))
     ]
     assert titles == [["Maths"], ["Maths", "Chess"]]
+
+
+REGISTER_FIRST = (attendance, "derive_days")
+PLANNING_FIRST = (queries, "lock_lessons")
+
+
+async def enrolled_while_a_first_register_is_saved(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> tuple[Taught, UUID, tuple[int, int]]:
+    """A second teacher comes to a class as the first saves a register: the class, the second, and what each is told:
+    the statuses of the register and of the enrolment.
+    """
+    taught, second_id = await school.a_taught_class(), await school.a_teacher("Tom")
+    told: dict[str, int] = {}
+
+    async def save() -> None:
+        answer = await school.save_register(taught, 0, {}, default_code="P")
+        told["save"] = answer.status_code
+
+    async def enrol() -> None:
+        body = {"class_id": str(taught.class_id), "person_id": str(second_id), "role": "teacher"}
+        spell = {"starts_on": str(TODAY - timedelta(days=30))}
+        told["enrol"] = (await school.send("POST", "/enrolments", json=body | spell)).status_code
+
+    first, second = (save, enrol) if module is attendance else (enrol, save)
+    await one_held_up_by_the_other(stack, monkeypatch, module, name, first=first, second=second)
+    return taught, second_id, (told["save"], told["enrol"])
+
+
+async def taught_by(school: School, day: date) -> list[set[UUID]]:
+    """The teachers of each lesson of a day."""
+    seen = await school.lessons(Role.SCHOOL_ADMIN, None, day=str(day))
+    return [{UUID(each) for each in lesson["teacher_ids"]} for lesson in seen["items"]]
+
+
+async def test_planning_keeps_a_lesson_whose_first_register_is_being_saved(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And goes on as in a school that takes registers: what has begun stays, what is to come follows."""
+    taught, second_id, told = await enrolled_while_a_first_register_is_saved(
+        school, stack, monkeypatch, *REGISTER_FIRST
+    )
+
+    assert told == (200, 201)
+    saved = await school.send("GET", f"/lessons/{taught.lesson_id}/register")
+    assert (saved.status_code, saved.json()["version"]) == (200, 1)
+    days = [TODAY + timedelta(days=number) for number in (-1, 0, 1)]
+    both = {taught.teacher_id, second_id}
+    assert [await taught_by(school, day) for day in days] == [[{taught.teacher_id}], [{taught.teacher_id}], [both]]
+
+
+async def test_a_first_register_waits_for_planning_to_make_its_lesson_anew(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught, second_id, told = await enrolled_while_a_first_register_is_saved(
+        school, stack, monkeypatch, *PLANNING_FIRST
+    )
+
+    assert told == (200, 201)
+    saved = await school.send("GET", f"/lessons/{taught.lesson_id}/register")
+    assert (saved.status_code, saved.json()["version"]) == (200, 1)
+    assert await taught_by(school, TODAY) == [{taught.teacher_id, second_id}]
+
+
+async def test_control_without_the_lock_of_the_lessons_planning_breaks_on_the_register(
+    school: School, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOCK_LESSONS", "SELECT %(school_id)s, %(ids)s::uuid[]")
+
+    *_, told = await enrolled_while_a_first_register_is_saved(school, stack, monkeypatch, *REGISTER_FIRST)
+
+    assert told == (200, 500)

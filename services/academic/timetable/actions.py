@@ -21,6 +21,7 @@ from services.academic.missing_registers.queries import forget_notices
 from services.academic.timetable import queries, rules
 from services.academic.timetable.queries import LessonRow
 from services.academic.timetable.schemas import (
+    Clash,
     Class,
     Lesson,
     LessonChange,
@@ -50,6 +51,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     clashes: int
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planning is to change."""
+
+    added: list[LessonRow]
+    removed: list[UUID]
+    clashes: list[Clash]
+
+
 async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     """Make the lessons of a school follow its classes, terms, bell schedule, holidays and teachers.
 
@@ -59,6 +68,20 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
     listed.
     """
     await queries.lock_timetable(tx, school_id=school_id)
+    wanted = await wanted_changes(tx, school_id, now=now)
+    while await meets_registers(tx, school_id, wanted.removed):
+        wanted = await wanted_changes(tx, school_id, now=now)
+    await queries.remove_lessons(tx, school_id=school_id, ids=wanted.removed)
+    await queries.add_lessons(tx, school_id=school_id, rows=wanted.added)
+    await queries.save_clashes(tx, school_id=school_id, clashes=wanted.clashes)
+    planned = Planned(added=len(wanted.added), removed=len(wanted.removed), clashes=len(wanted.clashes))
+    await queries.watch_lessons(tx, school_id=school_id, due_at=now)
+    log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
+    return planned
+
+
+async def wanted_changes(tx: Tx, school_id: UUID, *, now: datetime) -> Wanted:
+    """What turns the lessons that there are into those of the plan."""
     existing = await queries.lessons(tx, school_id=school_id)
     in_use = any(row.has_register for row in existing)
     today = await calendar.today(tx, school_id=school_id)
@@ -73,14 +96,19 @@ async def plan_school(tx: Tx, school_id: UUID, *, now: datetime) -> Planned:
         since=today if in_use else None,
     )
     added, removed = changes(plan, existing, {row.id for row in kept})
-    await queries.remove_lessons(tx, school_id=school_id, ids=removed)
-    await queries.add_lessons(tx, school_id=school_id, rows=added)
     clashes = [clash for clash in plan.clashes if clash.class_id != clash.other_class_id]
-    await queries.save_clashes(tx, school_id=school_id, clashes=clashes)
-    planned = Planned(added=len(added), removed=len(removed), clashes=len(clashes))
-    await queries.watch_lessons(tx, school_id=school_id, due_at=now)
-    log.info("timetable_planned", added=planned.added, removed=planned.removed, clashes=planned.clashes)
-    return planned
+    return Wanted(added=added, removed=removed, clashes=clashes)
+
+
+async def meets_registers(tx: Tx, school_id: UUID, lesson_ids: Sequence[UUID]) -> bool:
+    """Lock lessons that are to be removed; whether the register of any was saved since they were read.
+
+    Such a lesson is kept after all, which may change the rest of the plan: it gives no room or teacher away, and a
+    school with its first register keeps what has begun. Who saves a register has one lesson in hand and waits for no
+    other, so planning may come back for more.
+    """
+    await queries.lock_lessons(tx, school_id=school_id, ids=lesson_ids)
+    return await queries.have_registers(tx, school_id=school_id, ids=lesson_ids)
 
 
 async def follow_calendar(tx: Tx, school_id: UUID, saved: SavedCalendar, *, now: datetime) -> None:

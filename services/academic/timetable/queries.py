@@ -160,6 +160,38 @@ async def lessons(reader: Reader, *, school_id: UUID) -> list[LessonRow]:
     return await reader.all(LessonRow, LESSONS, school_id=school_id)
 
 
+# Who saves a register holds its lesson: this waits for them, and whoever saves next waits for us.
+LOCK_LESSONS = """
+SELECT id
+FROM lesson
+WHERE school_id = %(school_id)s
+AND id = ANY(%(ids)s)
+ORDER BY id
+LIMIT 200000
+FOR UPDATE
+"""
+
+
+async def lock_lessons(tx: Tx, *, school_id: UUID, ids: Sequence[UUID]) -> None:
+    await tx.execute(LOCK_LESSONS, school_id=school_id, ids=list(ids))
+
+
+# Uses register_pkey.
+HAVE_REGISTERS = """
+SELECT EXISTS (
+    SELECT 1
+    FROM register
+    WHERE school_id = %(school_id)s
+    AND lesson_id = ANY(%(ids)s)
+)
+"""
+
+
+async def have_registers(tx: Tx, *, school_id: UUID, ids: Sequence[UUID]) -> bool:
+    """Whether somebody has saved the register of any of these lessons."""
+    return await tx.value(bool, HAVE_REGISTERS, school_id=school_id, ids=list(ids)) or False
+
+
 REMOVE_LESSONS = """
 DELETE FROM lesson
 WHERE school_id = %(school_id)s
@@ -168,6 +200,7 @@ AND id = ANY(%(ids)s)
 
 
 async def remove_lessons(tx: Tx, *, school_id: UUID, ids: Sequence[UUID]) -> None:
+    """Raises ForeignKeyViolation for one with a register."""
     await tx.execute(REMOVE_LESSONS, school_id=school_id, ids=list(ids))
 
 
