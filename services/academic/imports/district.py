@@ -27,7 +27,7 @@ from services.academic.people import queries as people
 from services.academic.people.actions import import_students, import_teachers
 from services.academic.roster.schemas import Roster
 from services.academic.timetable import queries as timetable
-from services.academic.timetable.actions import follow_calendar
+from services.academic.timetable.actions import judge_days_off, plan_school
 from shared import clock
 from shared.contracts.roster import RosterSchoolSaved
 from shared.database import Database, Reader, Tx, switch_school
@@ -162,8 +162,9 @@ async def _write_school(tx: Tx, saved: RosterSchoolSaved, wanted: SchoolRoster, 
     calendar_saved = await save_calendar(tx, school_id, saved.calendar, version=saved.calendar_version)
     await add_default_codes(tx, school_id)
     if is_news or calendar_saved.is_news:
-        await follow_calendar(tx, school_id, calendar_saved, now=clock.now())
+        await plan_school(tx, school_id, now=clock.now())
     findings.note(*await _write_roster(tx, school_id, name, wanted))
+    await judge_days_off(tx, school_id, calendar_saved, now=clock.now())
     clashes = await timetable.clash_count(tx, school_id=school_id)
     findings.clashes.append(ClashCount(school=name, clashes=clashes))
 

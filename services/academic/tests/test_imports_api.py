@@ -17,6 +17,7 @@ import pytest
 from services.academic import worker as academic_worker
 from services.academic.app import create_app
 from services.academic.attendance import actions as attendance
+from services.academic.attendance import queries as attendance_queries
 from services.academic.imports import importer as importing
 from services.academic.imports import queries
 from services.academic.imports import sweeper as sweeping
@@ -28,7 +29,7 @@ from services.academic.tests.rosters import DISTRICT, a_roster, district_file, w
 from shared.contracts.academic import ClassChanged, StudentChanged
 from shared.contracts.envelope import event_type
 from shared.contracts.roster import RosterSchoolSaved, RosterUpsert, RosterUpserted
-from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, SchoolChanged
+from shared.contracts.school import AcademicSession, BellPeriod, CalendarChanged, GradeDay, SchoolChanged
 from shared.database import Database
 from shared.identity import Role
 from shared.ids import new_id
@@ -49,6 +50,8 @@ class SchoolService:
 
     def __init__(self) -> None:
         self.is_down = False
+        self.trips: list[GradeDay] = []
+        """Of every school, told since the first answer."""
         self._answer: asyncio.Future[RosterUpserted] = asyncio.get_running_loop().create_future()
 
     async def answered(self) -> RosterUpserted:
@@ -73,8 +76,7 @@ class SchoolService:
             self._answer.set_result(answer)
         return answer
 
-    @staticmethod
-    def _saved(namespace: UUID, body: RosterUpsert, school: Any) -> RosterSchoolSaved:
+    def _saved(self, namespace: UUID, body: RosterUpsert, school: Any) -> RosterSchoolSaved:
         school_id = uuid5(namespace, school.sourced_id)
         return RosterSchoolSaved(
             sourced_id=school.sourced_id,
@@ -107,8 +109,9 @@ class SchoolService:
                     for weekday in range(1, 6)
                 ],
                 calendar_days=[],
+                grade_days=self.trips,
             ),
-            calendar_version=1,
+            calendar_version=1 + len(self.trips),
         )
 
 
@@ -739,7 +742,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 @pytest.fixture
 async def moved(office: Office, stack: Stack) -> Moved:
-    """The school is there for three weeks, and has taken no register."""
+    """The school is there for three weeks, has taken no register, and is all of the ninth grade."""
     today = datetime.now(UTC).date()
     first, last = today - timedelta(days=10), today + timedelta(days=10)
     roster, rooms = a_roster(students=2), (str(new_id()), str(new_id()))
@@ -747,6 +750,7 @@ async def moved(office: Office, stack: Stack) -> Moved:
         "sourcedId,title,type,startDate,endDate,parentSourcedId,schoolYear\n"
         f"year,2026/27,schoolYear,{first},{last},,2027\nterm,Autumn,term,{first},{last},year,2027\n"
     )
+    roster["users.csv"] = roster["users.csv"].replace(",Ash,,\n", ",Ash,,09\n")
     place = "Art 0,course,scheduled,"
     before, after = (roster["classes.csv"].replace(place, f"{place}{room}") for room in rooms)
     await office.applied(district_file(roster | {"classes.csv": before}))
@@ -801,3 +805,22 @@ async def test_an_import_keeps_a_lesson_whose_first_register_is_being_saved(
     assert moved.of_lessons(stack, "lesson.id", "register.version = 1") == {moved.lesson_id}
     assert moved.of_lessons(stack, "lesson.room", begun) == {moved.rooms[0]}
     assert moved.of_lessons(stack, "lesson.room", to_come) == {moved.rooms[1]}
+
+
+async def test_an_import_that_brings_a_trip_and_a_first_register_do_not_wait_in_a_circle(
+    moved: Moved,
+    beside_a_first_register: Callable[[Any, str], Awaitable[None]],
+    school_service: SchoolService,
+    stack: Stack,
+) -> None:
+    """The register has its lesson in hand, and the days of its students still before it."""
+    school_service.trips = [GradeDay(day=moved.day, grades=["09"], kind="holiday", title="Zoo")]
+
+    await beside_a_first_register(attendance_queries, "save_register")
+
+    assert moved.of_lessons(stack, "lesson.id", "register.version = 1") == {moved.lesson_id}
+    with psycopg.connect(stack.admin_url) as connection:
+        days = connection.execute(
+            "SELECT day, status FROM academic.attendance_day WHERE school_id = %s", (moved.school_id,)
+        ).fetchall()
+    assert days == [(moved.day, "excused")] * 2

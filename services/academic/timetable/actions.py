@@ -112,11 +112,17 @@ async def meets_registers(tx: Tx, school_id: UUID, lesson_ids: Sequence[UUID]) -
 
 
 async def follow_calendar(tx: Tx, school_id: UUID, saved: SavedCalendar, *, now: datetime) -> None:
-    """What a new calendar brings: lessons planned by it, and days of registers that it explains, or no longer does.
-
-    In that order, as a register that is being saved holds its lesson before the days of its students.
-    """
+    """What a new calendar brings: lessons planned by it, and days of registers judged by it."""
     await plan_school(tx, school_id, now=now)
+    await judge_days_off(tx, school_id, saved, now=now)
+
+
+async def judge_days_off(tx: Tx, school_id: UUID, saved: SavedCalendar, *, now: datetime) -> None:
+    """Derive again the days of registers that a new calendar explains, or no longer does.
+
+    A transaction that plans as well does all of that before, as a register that is being saved holds its lesson before
+    the days of its students.
+    """
     for day, grades in saved.days_off_to_judge.items():
         await derive_days_of_grades(tx, school_id, grades, day, now=now)
 
