@@ -121,7 +121,7 @@ class Limiter:
         return verdict
 
     async def _judge(self, counted: Sequence[tuple[str, Quota]], caller: Caller | None) -> Verdict:
-        session, user, issued_at = _revocation(caller)
+        session, user, issued_at = revocation(caller)
         keys = [session, user, *(key for key, _ in counted)]
         numbers = [value for _, quota in counted for value in (quota.requests, quota.window_s * 1_000_000)]
         try:
@@ -193,7 +193,7 @@ def network_of(address: str) -> str:
     return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
 
 
-def _revocation(caller: Caller | None) -> tuple[str, str, int]:
+def revocation(caller: Caller | None) -> tuple[str, str, int]:
     """A revoked session stays so; a user's tokens are refused when they were issued before the revocation."""
     if caller is None:
         return "revoked:session:", "revoked:user:", 0

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Gauge
 
 from gateway.client import ClientWatch
-from gateway.limits import _revocation  # pyright: ignore[reportPrivateUsage]
+from gateway.limits import revocation
 from shared import problems
 from shared.cancellation import stop_if_cancelled
 from shared.identity import Caller
@@ -88,7 +88,7 @@ class Streams:
         signed_in = [(watch, caller) for watch, caller in self._open.items() if caller]
         for first in range(0, len(signed_in), ASKED_AT_ONCE):
             batch = signed_in[first : first + ASKED_AT_ONCE]
-            keys = [key for _, caller in batch for key in _revocation(caller)[:2]]
+            keys = [key for _, caller in batch for key in revocation(caller)[:2]]
             found = await redis.execute("MGET", *keys)
             for (watch, caller), session, since in zip(batch, found[::2], found[1::2], strict=True):
                 # Who has left meanwhile is past being cancelled.
