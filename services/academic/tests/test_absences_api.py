@@ -17,13 +17,13 @@ from services.academic.attendance import actions as attendance
 from services.academic.attendance import queries as attendance_queries
 from services.academic.explanations import rules as explaining
 from services.academic.tests.factories import TODAY, School, Taught
-from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.test_attendance_api import codes_of, days_told, register
 from shared.contracts.academic import AbsenceReportChanged, AttendanceDayChanged
 from shared.contracts.school import CalendarDay
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.bus import published
+from shared.testing.races import one_held_up_by_the_other
 from shared.testing.stack import Stack
 
 TOMORROW = TODAY + timedelta(days=1)

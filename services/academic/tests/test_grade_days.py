@@ -13,7 +13,6 @@ from services.academic.attendance import actions as attendance
 from services.academic.attendance import queries as attendance_queries
 from services.academic.day_plans.actions import look_at_next_school
 from services.academic.tests.factories import PERIODS, TIME_ZONE, TODAY, School, Taught
-from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.test_attendance_api import days_told
 from services.academic.timetable import actions as timetable
 from services.academic.timetable import rules
@@ -26,6 +25,7 @@ from shared.database import Database
 from shared.identity import Role
 from shared.ids import new_id
 from shared.testing.bus import deliver, published
+from shared.testing.races import one_held_up_by_the_other
 from shared.testing.stack import Stack
 
 TOMORROW = TODAY + timedelta(days=1)

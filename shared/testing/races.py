@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
 
 from shared.testing.stack import Stack
 
-Do = Callable[[], Coroutine[Any, Any, None]]
+A = TypeVar("A")
+B = TypeVar("B")
+Do = Callable[[], Coroutine[Any, Any, A]]
 
 
 async def is_somebody_waiting(stack: Stack) -> bool:
@@ -23,23 +25,26 @@ async def is_somebody_waiting(stack: Stack) -> bool:
 
 
 async def one_held_up_by_the_other(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, first: Do, second: Do
-) -> None:
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, first: Do[A], second: Do[B]
+) -> tuple[A, B]:
     """`first` has done `module.name` and not committed when `second` begins."""
     has_derived, may_commit = asyncio.Event(), asyncio.Event()
     derive = getattr(module, name)
 
-    async def deriving(*args: Any, **how: Any) -> None:
-        await derive(*args, **how)
+    async def deriving(*args: Any, **how: Any) -> Any:
+        done = await derive(*args, **how)
         if not has_derived.is_set():
             has_derived.set()
             await may_commit.wait()
+        return done
 
     monkeypatch.setattr(module, name, deriving)
     async with asyncio.TaskGroup() as group:
-        group.create_task(first())
+        held = group.create_task(first())
         await has_derived.wait()
         waiting = group.create_task(second())
-        while not waiting.done() and not await is_somebody_waiting(stack):
+        # Postgres lets nobody know that somebody waits.
+        while not waiting.done() and not await is_somebody_waiting(stack):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         may_commit.set()
+    return held.result(), waiting.result()
