@@ -158,6 +158,8 @@ async def invite_of_code(tx: Tx, code_hash: str, *, now: datetime) -> OpenInvite
     return await tx.one(OpenInvite, INVITE_OF_CODE, code_hash=code_hash, now=now)
 
 
+# The person's row is held, and first, as an event of the person takes it before all else: either the event waits and
+# then sees the membership, or this one waits and sees who has left.
 ACCEPT = """
 UPDATE invite
 SET accepted_at = %(now)s
@@ -172,12 +174,15 @@ WHERE school_id = %(school_id)s
         AND person.person_id = invite.person_id
         AND person.is_active
         AND coalesce(person.email_normalised, invite.email_normalised) = invite.email_normalised
+      FOR SHARE
   ))
 """
 
 
 async def accept(tx: Tx, school_id: UUID, invite_id: UUID, *, code_hash: str, now: datetime) -> bool:
-    """True for exactly one of those who come with the same code, and only while the person is still there."""
+    """True for exactly one of those who come with the same code, and only while the person is still there, who stays so
+    until the transaction ends.
+    """
     return await tx.execute(ACCEPT, school_id=school_id, invite_id=invite_id, code_hash=code_hash, now=now) == 1
 
 

@@ -31,7 +31,10 @@ async def follow_person(
     is_active: bool,
     email_normalised: str | None,
 ) -> None:
-    """Who left, or whose address is another's now, is out at once; who came back is in again."""
+    """Who left, or whose address is another's now, is out at once; who came back is in again.
+
+    The memberships come before their sessions, as with all who take both (see `held_choice`).
+    """
     changed = await queries.follow_person(
         tx, school_id, person_id=person_id, is_active=is_active, email_normalised=email_normalised
     )

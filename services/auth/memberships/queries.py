@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.auth.memberships.schemas import Membership, SavedMembership
-from shared.database import Reader, Tx
+from shared.database import Reader, Tx, switch_school
 
 AS_USER = """
 SELECT set_config('app.user_id', %(user_id)s, true)
@@ -31,6 +31,26 @@ LIMIT 100
 async def memberships_of_user(reader: Reader, user_id: UUID) -> list[Membership]:
     """The active ones, the oldest first; the reader must be that user's."""
     return await reader.all(Membership, MEMBERSHIPS_OF_USER, user_id=user_id)
+
+
+# Shared: those who sign in do not wait for each other, only for the membership's being ended.
+HOLD = """
+SELECT is_active
+FROM membership
+WHERE school_id = %(school_id)s
+  AND membership_id = %(membership_id)s
+  AND is_active
+FOR SHARE
+"""
+
+
+async def hold(tx: Tx, membership: Membership) -> bool:
+    """Whether it is still in force; then it stays so until the transaction ends.
+
+    Its school becomes the tenant: a row that may only be read cannot be held.
+    """
+    await switch_school(tx, membership.school_id)
+    return bool(await tx.value(bool, HOLD, school_id=membership.school_id, membership_id=membership.membership_id))
 
 
 ADD_MEMBERSHIP = """

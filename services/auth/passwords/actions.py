@@ -13,6 +13,7 @@ from services.auth.passwords import queries, rules
 from services.auth.passwords.schemas import PasswordChange, Reset, ResetConfirmation, ResetTaken, Wanted
 from services.auth.sessions import queries as sessions
 from services.auth.sessions.actions import check_password, live_account, live_session, still
+from services.auth.sessions.choices import held_choice
 from services.auth.sessions.schemas import SignedIn
 from services.auth.sessions.tokens import open_session
 from shared import clock
@@ -38,9 +39,11 @@ async def change_password(database: Database, kit: Kit, caller: Caller, wanted: 
     async with database.transaction() as tx:
         unchanged = await still(tx, account)
         session = await live_session(tx, caller)
+        # Before the sessions end, as whoever ends a membership takes it before its sessions.
+        _, chosen = await held_choice(tx, account, session.membership_id)
         await _set_password(tx, kit, account.user_id, password_hash)
         changed = msgspec.structs.replace(unchanged, must_change_password=False)
-        return await open_session(tx, kit, key, changed, membership_id=session.membership_id)
+        return await open_session(tx, kit, key, changed, membership_id=chosen.membership_id if chosen else None)
 
 
 async def request_reset(database: Database, kit: Kit, email: str, ip: str) -> ResetTaken:

@@ -74,14 +74,15 @@ async def _refreshed(tx: Tx, kit: Kit, key: LoadedKey, token: PresentedToken) ->
 async def _next_tokens(
     tx: Tx, kit: Kit, key: LoadedKey, account: Account, token: PresentedToken, *, rotates: bool
 ) -> SignedIn | None:
+    """None, when the session's membership has ended: a session is for one, and never slips into another.
+
+    The membership is not held, as the session is already: who ends it finds this session, and waits for it.
+    """
     await memberships.as_user(tx, account.user_id)
     found = await memberships.memberships_of_user(tx, account.user_id)
-    try:
-        chosen = rules.choose(account, found, token.membership_id)
-    except rules.NoMembership:
+    chosen = rules.with_id(found, token.membership_id)
+    if chosen is None and not rules.needs_none(account, token.membership_id):
         return await _end(tx, kit, token.session_id)
-    if (chosen.membership_id if chosen else None) != token.membership_id:
-        await queries.choose_membership(tx, token.session_id, chosen.membership_id if chosen else None)
     told = await _rotate(tx, kit, token) if rotates else kit.own_seal.open(token.sealed_token)
     return signed_in(key, account, found, chosen, session_id=token.session_id, token=told, now=clock.now())
 
@@ -110,8 +111,9 @@ async def switch(database: Database, kit: Kit, caller: Caller, membership_id: UU
     async with database.transaction(user_id=caller.user_id) as tx:
         account = await live_account(tx, caller)
         found = await memberships.memberships_of_user(tx, caller.user_id)
-        chosen = next((each for each in found if each.membership_id == membership_id), None)
-        if chosen is None:
+        chosen = rules.with_id(found, membership_id)
+        # Held before the session is touched, as in `held_choice`.
+        if chosen is None or not await memberships.hold(tx, chosen):
             raise NotFound
         await queries.choose_membership(tx, caller.session_id, membership_id)
     return access_token(key, account, chosen, session_id=caller.session_id, now=clock.now())

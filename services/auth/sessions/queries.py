@@ -84,7 +84,7 @@ WHERE session_id = %(session_id)s
 """
 
 
-async def choose_membership(tx: Tx, session_id: UUID, membership_id: UUID | None) -> None:
+async def choose_membership(tx: Tx, session_id: UUID, membership_id: UUID) -> None:
     await tx.execute(CHOOSE, session_id=session_id, membership_id=membership_id)
 
 

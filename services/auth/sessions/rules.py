@@ -52,13 +52,22 @@ def judge(token: PresentedToken, *, now: datetime, idle: timedelta) -> Presented
 
 def choose(account: Account, memberships: Sequence[Membership], wanted: UUID | None) -> Membership | None:
     """The wanted membership or else the oldest; none for a platform admin who wants none. Raises NoMembership."""
-    if found := next((each for each in memberships if each.membership_id == wanted), None):
+    if found := with_id(memberships, wanted):
         return found
     if account.is_platform_admin:
         return None
     if not memberships:
         raise NoMembership
     return memberships[0]
+
+
+def with_id(memberships: Sequence[Membership], membership_id: UUID | None) -> Membership | None:
+    return next((each for each in memberships if each.membership_id == membership_id), None)
+
+
+def needs_none(account: Account, membership_id: UUID | None) -> bool:
+    """Whether a session without a membership is what it was opened as: a platform admin's."""
+    return account.is_platform_admin and membership_id is None
 
 
 def role_of(account: Account, membership: Membership | None) -> str:

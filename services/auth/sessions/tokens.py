@@ -9,9 +9,9 @@ from services.auth.accounts.schemas import Account
 from services.auth.keys.rules import access_claims
 from services.auth.keys.signer import LoadedKey
 from services.auth.kit import Kit
-from services.auth.memberships import queries as memberships
 from services.auth.memberships.schemas import Membership
 from services.auth.sessions import queries, rules
+from services.auth.sessions.choices import held_choice
 from services.auth.sessions.schemas import AccessToken, Session, SignedIn
 from shared import clock
 from shared.database import Tx
@@ -22,9 +22,8 @@ async def open_session(
     tx: Tx, kit: Kit, key: LoadedKey, account: Account, *, membership_id: UUID | None = None
 ) -> SignedIn:
     """For who has proved to be `account`. Raises NoMembership."""
-    await memberships.as_user(tx, account.user_id)
-    found = await memberships.memberships_of_user(tx, account.user_id)
-    chosen, now, token = rules.choose(account, found, membership_id), clock.now(), codes.new_code()
+    found, chosen = await held_choice(tx, account, membership_id)
+    now, token = clock.now(), codes.new_code()
     session = Session(
         session_id=new_id(),
         user_id=account.user_id,

@@ -14,6 +14,7 @@ from shared.ids import new_id
 from shared.testing.tokens import Tokens
 
 AGE_SESSION = "UPDATE session SET used_at = used_at - interval '31 days' WHERE session_id = %(session_id)s"
+REVIVE_SESSION = "UPDATE session SET revoked_at = NULL WHERE session_id = %(session_id)s"
 CLOSE_LOGIN = "UPDATE account SET is_active = false WHERE email = %(email)s"
 
 
@@ -349,6 +350,17 @@ async def test_leaving_one_school_leaves_the_other_open(house: House) -> None:
 
     refreshed = (await house.refresh(both["refresh_token"])).json()
     assert [each["school_name"] for each in refreshed["memberships"]] == ["Roosevelt Middle"]
+
+
+async def test_a_session_never_slips_into_another_membership(house: House, database: Database) -> None:
+    anne = await house.login(role="guardian")
+    await joins(house, anne["email"], await house.school("Roosevelt Middle"))
+    await house.person(anne["school_id"], "guardian", person_id=anne["person_id"], is_active=False)
+    async with database.transaction() as tx:
+        await tx.execute(REVIVE_SESSION, session_id=session_of(anne["access_token"]))
+
+    assert (await house.refresh(anne["refresh_token"])).status_code == 401
+    assert (await house.me(anne["access_token"])).status_code == 401, "it ended for good"
 
 
 async def joins(house: House, email: str, school_id: UUID) -> dict[str, object]:
