@@ -77,16 +77,19 @@ async def reissue(database: Database, kit: Kit, school_id: UUID, invite_id: UUID
 async def accept(database: Database, kit: Kit, given: Acceptance, ip: str) -> SignedIn:
     """Raises TooManyAttempts, CodeRefused, PasswordNeeded, WrongCredentials, WeakPassword, LoginJustMade."""
     code_hash = codes.hash_code(given.code)
+    # Only the code is guessed here. Who has it may take some tries to choose a password; those at a login's are counted
+    # as such.
     async with kit.throttle.attempt("redeem", code_hash, ip):
-        return await _redeem(database, kit, code_hash, given, ip)
+        invite = await _invite_of_code(database, code_hash)
+    return await _redeem(database, kit, invite, given, ip)
 
 
-async def _redeem(database: Database, kit: Kit, code_hash: str, given: Acceptance, ip: str) -> SignedIn:
-    invite = await _invite_of_code(database, code_hash)
+async def _redeem(database: Database, kit: Kit, invite: OpenInvite, given: Acceptance, ip: str) -> SignedIn:
     known = await accounts.account_by_email(database.reader(), invite.email_normalised)
     if given.password is None:
         raise PasswordNeeded(has_login=known is not None)
     account = await _account_for(kit, invite, known, given.password, ip)
+    code_hash = codes.hash_code(given.code)
     key = await kit.signer.key(database)
     async with database.transaction(school_id=invite.school_id) as tx:
         if not await queries.accept(tx, invite.school_id, invite.invite_id, code_hash=code_hash, now=clock.now()):

@@ -7,6 +7,7 @@ import msgspec
 
 from services.auth import codes, emails
 from services.auth.accounts import queries as accounts
+from services.auth.accounts.schemas import Account
 from services.auth.codes import CodeRefused
 from services.auth.kit import Kit
 from services.auth.passwords import queries, rules
@@ -79,15 +80,9 @@ def _new_reset(kit: Kit, wanted: Wanted) -> tuple[Reset, Event]:
 async def confirm_reset(database: Database, kit: Kit, given: ResetConfirmation, ip: str) -> None:
     """Raises TooManyAttempts, CodeRefused, WeakPassword (and then the code stays good)."""
     code_hash = codes.hash_code(given.code)
+    # Only the code is guessed here: who has it may take some tries to choose a good password.
     async with kit.throttle.attempt("redeem", code_hash, ip):
-        await _redeem(database, kit, code_hash, given)
-
-
-async def _redeem(database: Database, kit: Kit, code_hash: str, given: ResetConfirmation) -> None:
-    reset = await queries.open_reset(database.reader(), code_hash, now=clock.now())
-    account = await accounts.account(database.reader(), reset.user_id) if reset else None
-    if reset is None or account is None or not account.is_active:
-        raise CodeRefused
+        reset, account = await _reset_of_code(database, code_hash)
     rules.require_strong(
         given.new_password,
         email=account.email_normalised,
@@ -99,6 +94,14 @@ async def _redeem(database: Database, kit: Kit, code_hash: str, given: ResetConf
         if not await queries.use_reset(tx, reset.reset_id):
             raise CodeRefused
         await _set_password(tx, kit, account.user_id, password_hash)
+
+
+async def _reset_of_code(database: Database, code_hash: str) -> tuple[Reset, Account]:
+    reset = await queries.open_reset(database.reader(), code_hash, now=clock.now())
+    account = await accounts.account(database.reader(), reset.user_id) if reset else None
+    if reset is None or account is None or not account.is_active:
+        raise CodeRefused
+    return reset, account
 
 
 async def _set_password(tx: Tx, kit: Kit, user_id: UUID, password_hash: str) -> None:

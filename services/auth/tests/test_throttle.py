@@ -9,14 +9,19 @@ import pytest
 import redis.asyncio
 
 from services.auth.kit import Kit
+from services.auth.passwords.actions import answer_requests
 from services.auth.passwords.hashing import Passwords
+from services.auth.passwords.rules import WeakPassword, require_strong
 from services.auth.settings import Settings
 from services.auth.tests.house import PASSWORD, House, slug
 from services.auth.throttle import LocalCounters, Throttle, TooManyAttempts
+from shared.database import Database
 from shared.ids import new_id
 from shared.problems import Unavailable
 from shared.testing.faults import OwnRedis
 from shared.testing.stack import Stack
+
+WEAK = ("short", "password", "12345678", "aaaaaaaaa", "password1", "homeroom123")
 
 
 async def test_the_sixth_guess_has_to_wait(house: House) -> None:
@@ -211,6 +216,69 @@ async def test_a_code_that_is_tried_again_and_again_has_to_wait(house: House) ->
     assert [answer.status_code for answer in resets] == [422] * 5 + [429]
 
 
+async def test_who_has_a_code_may_take_some_tries_to_find_a_password(house: House) -> None:
+    school_id = await house.school()
+    code = await house.code_for(school_id, await house.person(school_id))
+
+    tried = [await house.accept(code, password) for password in (None, *WEAK)]
+
+    assert [slug(answer) for answer in tried] == ["password-needed", *["weak-password"] * len(WEAK)]
+    assert (await house.accept(code)).status_code == 200
+
+
+async def test_who_has_a_code_of_a_reset_may_take_some_tries_too(house: House, database: Database) -> None:
+    ada = await house.login()
+    await house.post("/auth/password-resets", {"email": ada["email"]})
+    await answer_requests(database, house.kit)
+    code = house.opened(house.resets(ada["email"])[0])
+    confirm = "/auth/password-resets/confirm"
+
+    tried = [await house.post(confirm, {"code": code, "new_password": password}) for password in WEAK]
+
+    assert {slug(answer) for answer in tried} == {"weak-password"}
+    assert (await house.post(confirm, {"code": code, "new_password": "another good one"})).status_code == 204
+
+
+async def test_control_a_password_that_is_looked_at_within_the_attempt_locks_the_holder_out(house: House) -> None:
+    account = str(new_id())
+    for _ in WEAK[:5]:
+        with pytest.raises(WeakPassword):
+            async with house.kit.throttle.attempt("redeem", account, house.ip):
+                require_strong("short", email="a@b.test", pointer="/password")
+
+    with pytest.raises(TooManyAttempts):
+        await house.kit.throttle.count("redeem", account, house.ip)
+
+
+async def test_a_whole_school_may_ask_from_one_address_which_password_is_needed(
+    settings: Settings, house: House
+) -> None:
+    school_id = await house.school()
+    codes = [await house.code_for(school_id, await house.person(school_id)) for _ in range(3)]
+    for _ in range(settings.attempts_per_ip - 1):
+        await house.kit.throttle.count("redeem", str(new_id()), house.ip)
+
+    asked = [await house.accept(code, None) for code in codes]
+    let_in = [await house.accept(code) for code in codes]
+
+    assert {slug(answer) for answer in asked} == {"password-needed"}
+    assert {answer.status_code for answer in let_in} == {200}
+    assert (await house.accept("no-such-code")).status_code == 422
+    assert (await house.accept("another-such-code")).status_code == 429, "a wrong code stays counted"
+
+
+async def test_a_good_code_gives_nothing_back_of_what_was_guessed_beside_it(settings: Settings, house: House) -> None:
+    """Who was invited may not go on guessing the codes of others for it."""
+    school_id = await house.school()
+    own = await house.code_for(school_id, await house.person(school_id))
+    for n in range(settings.attempts_per_ip - 2):
+        await house.kit.throttle.count("redeem", f"guess {n}", house.ip)
+
+    answers = [await house.accept(code, None) for code in ("guess-a", own, own, "guess-b", own, "guess-c")]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 422, 429, 429]
+
+
 async def test_a_code_is_no_way_round_the_limit_on_a_password(house: House) -> None:
     anne = await house.login(role="guardian")
     other = await house.school()
@@ -220,6 +288,17 @@ async def test_a_code_is_no_way_round_the_limit_on_a_password(house: House) -> N
         await house.sign_in(anne["email"], f"guess {n}")
 
     assert (await house.accept(code)).status_code == 429
+
+
+async def test_a_good_code_does_not_make_guesses_at_a_password_free(house: House) -> None:
+    anne = await house.login(role="guardian")
+    other = await house.school()
+    person_id = await house.person(other, "guardian", email=anne["email"])
+    code = await house.code_for(other, person_id, role="guardian")
+
+    answers = [await house.accept(code, f"guess {n}") for n in range(6)]
+
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429]
 
 
 async def test_a_stolen_token_is_no_way_round_the_limit_on_a_password(house: House) -> None:
