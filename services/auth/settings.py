@@ -33,6 +33,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     attempts: int = 5
     """Per account and address, in `attempt_window_s`."""
     attempts_per_account: int = 30
+    reset_mails: int = 5
+    """To one mailbox, in `attempt_window_s`, whoever asks and from wherever. More are answered as if they were sent.
+
+    With `reset_minutes` well above that window: who gets no more mails has one whose code is still good.
+    """
     attempts_per_ip: int = 300
     """A whole school may stand behind one address."""
     attempt_window_s: int = 900

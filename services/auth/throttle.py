@@ -57,6 +57,8 @@ class TooManyAttempts(TooManyRequests):
 class Bucket(msgspec.Struct, frozen=True):
     key: str
     limit: int
+    is_strict: bool = False
+    """Without Redis it holds no more than `LOCAL_LIMIT`, as there are several processes."""
 
 
 class Throttle:
@@ -72,14 +74,13 @@ class Throttle:
 
     async def count(self, kind: str, account: str, ip: str) -> None:
         """Count one attempt. Raises TooManyAttempts, and then has not counted it."""
-        buckets = self._buckets(kind, account, ip)
-        try:
-            wait_ms = await self._take(buckets)
-        except (RedisDown, hiredis.ReplyError) as error:
-            log.warning("throttle_is_local", error=type(error).__name__)
-            wait_ms = self._local.take(buckets)
+        wait_ms = await self._take(self._buckets(kind, account, ip))
         if wait_ms > 0:
             raise TooManyAttempts(headers={"Retry-After": str(-(-wait_ms // 1000))})
+
+    async def has_room_for_mail(self, mailbox: str) -> bool:
+        """Count one mail to it, unless it got so many of late; who asks for one is not to be told."""
+        return await self._take([Bucket(f"throttle:mail:{_digest(mailbox)}", self._settings.reset_mails)]) == 0
 
     @asynccontextmanager
     async def attempt(self, kind: str, account: str, ip: str) -> AsyncGenerator[None]:
@@ -111,17 +112,26 @@ class Throttle:
             log.warning("throttle_is_local", error=type(error).__name__)
 
     async def _take(self, buckets: Sequence[Bucket]) -> int:
+        """The milliseconds to wait, or 0 and then has counted."""
         keys, limits = [bucket.key for bucket in buckets], [bucket.limit for bucket in buckets]
         window_ms = self._settings.attempt_window_s * 1000
-        return await self._redis.execute("EVAL", TAKE, len(keys), *keys, window_ms, *limits)
+        try:
+            return await self._redis.execute("EVAL", TAKE, len(keys), *keys, window_ms, *limits)
+        except (RedisDown, hiredis.ReplyError) as error:
+            log.warning("throttle_is_local", error=type(error).__name__)
+            return self._local.take(buckets)
 
     def _buckets(self, kind: str, account: str, ip: str) -> list[Bucket]:
-        who = hashlib.sha256(account.encode()).hexdigest()[:32]
+        who = _digest(account)
         return [
             Bucket(f"throttle:{kind}:{who}:{ip}", self._settings.attempts),
-            Bucket(f"throttle:{kind}:{who}", self._settings.attempts_per_account),
+            Bucket(f"throttle:{kind}:{who}", self._settings.attempts_per_account, is_strict=True),
             Bucket(f"throttle:{kind}:ip:{ip}", self._settings.attempts_per_ip),
         ]
+
+
+def _digest(account: str) -> str:
+    return hashlib.sha256(account.encode()).hexdigest()[:32]
 
 
 class LocalCounters:
@@ -136,13 +146,11 @@ class LocalCounters:
         now = time.monotonic()
         if len(self._taken) > LOCAL_KEYS:
             self._taken = {key: taken for key, taken in self._taken.items() if taken[1] > now}
-        own, account, address = buckets
-        strict = [own, Bucket(account.key, min(account.limit, LOCAL_LIMIT)), address]
-        waits = [ends - now for bucket in strict for count, ends in [self._count(bucket, now)] if count >= bucket.limit]
+        found = [(bucket, *self._count(bucket, now)) for bucket in buckets]
+        waits = [ends - now for bucket, count, ends in found if count >= _local_limit(bucket)]
         if waits:
             return max(1, round(max(waits) * 1000))
-        for bucket in strict:
-            count, ends = self._count(bucket, now)
+        for bucket, count, ends in found:
             self._taken[bucket.key] = (count + 1, ends)
         return 0
 
@@ -158,3 +166,7 @@ class LocalCounters:
     def _count(self, bucket: Bucket, now: float) -> tuple[int, float]:
         count, ends = self._taken.get(bucket.key, (0, 0.0))
         return (count, ends) if ends > now else (0, now + self._window_s)
+
+
+def _local_limit(bucket: Bucket) -> int:
+    return min(bucket.limit, LOCAL_LIMIT) if bucket.is_strict else bucket.limit

@@ -48,20 +48,26 @@ async def change_password(database: Database, kit: Kit, caller: Caller, wanted: 
 
 
 async def request_reset(database: Database, kit: Kit, email: str, ip: str) -> ResetTaken:
-    """Only noted here: whether there is such a login is looked up by the worker, where nobody measures the time."""
+    """Only noted here: whether there is such a login is looked up by the worker, where nobody measures the time.
+
+    What is one too many for the mailbox is not even noted, and the answer is the same, so that nobody can fill it.
+    """
     email_normalised = emails.normalised(email)
     await kit.throttle.count("reset", email_normalised, ip)
+    if not await kit.throttle.has_room_for_mail(email_normalised):
+        return ResetTaken()
     async with database.transaction() as tx:
         await queries.add_request(tx, new_id(), email_normalised=email_normalised, now=clock.now())
     return ResetTaken()
 
 
 async def answer_requests(database: Database, kit: Kit) -> bool:
-    """Make codes for the logins that were asked for; whether there may be more to do."""
+    """Make codes for the logins that were asked for, instead of those they had; whether there may be more to do."""
     now = clock.now()
     async with database.transaction() as tx:
         wanted = await queries.take_requests(tx)
         made = [_new_reset(kit, each) for each in wanted]
+        await queries.forget_resets(tx, [each.user_id for each in wanted])
         await queries.add_resets(tx, [reset for reset, _ in made])
         await publish_all(tx, [event for _, event in made], school_id=None)
         await queries.prune_resets(tx, now)
@@ -106,5 +112,5 @@ async def _reset_of_code(database: Database, code_hash: str) -> tuple[Reset, Acc
 
 async def _set_password(tx: Tx, kit: Kit, user_id: UUID, password_hash: str) -> None:
     await accounts.set_password(tx, user_id, password_hash=password_hash)
-    await queries.forget_resets(tx, user_id)
+    await queries.forget_resets(tx, [user_id])
     kit.revocations.tell(tx, await sessions.revoke_of_user(tx, user_id, now=clock.now()))

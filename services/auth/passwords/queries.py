@@ -20,6 +20,11 @@ async def add_request(tx: Tx, request_id: UUID, *, email_normalised: str, now: d
     await tx.execute(ADD_REQUEST, request_id=request_id, email_normalised=email_normalised, now=now)
 
 
+# Two who answer one mailbox at once would not see each other's codes, and leave both good.
+LOCK_ANSWERS = """
+SELECT pg_advisory_xact_lock(hashtext('auth.reset_answers'))
+"""
+
 TAKE_REQUESTS = """
 -- unscoped: as above.
 WITH taken AS (
@@ -42,7 +47,11 @@ ORDER BY account.user_id
 
 
 async def take_requests(tx: Tx) -> list[Wanted]:
-    """The logins that were asked for, each once; addresses that nobody has are forgotten."""
+    """The logins that were asked for, each once; addresses that nobody has are forgotten.
+
+    Whoever takes next waits for the end of this transaction.
+    """
+    await tx.execute(LOCK_ANSWERS)
     return await tx.all(Wanted, TAKE_REQUESTS)
 
 
@@ -85,12 +94,12 @@ async def use_reset(tx: Tx, reset_id: UUID) -> bool:
 FORGET_RESETS = """
 -- unscoped: as above. Uses password_reset_user.
 DELETE FROM password_reset
-WHERE user_id = %(user_id)s
+WHERE user_id = ANY(%(user_ids)s::uuid[])
 """
 
 
-async def forget_resets(tx: Tx, user_id: UUID) -> None:
-    await tx.execute(FORGET_RESETS, user_id=user_id)
+async def forget_resets(tx: Tx, user_ids: Sequence[UUID]) -> None:
+    await tx.execute(FORGET_RESETS, user_ids=list(user_ids))
 
 
 PRUNE_RESETS = """

@@ -6,14 +6,18 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from services.auth.passwords import queries
 from services.auth.passwords.actions import answer_requests
 from services.auth.passwords.hashing import Passwords
 from services.auth.passwords.rules import COMMON, WeakPassword, require_strong
+from services.auth.settings import Settings
 from services.auth.tests.house import PASSWORD, House, slug
 from shared import clock
 from shared.database import Database
 from shared.ids import new_id
 from shared.problems import Unavailable
+from shared.testing.races import one_held_up_by_the_other
+from shared.testing.stack import Stack
 
 NEW = "an even better horse"
 COUNT_REQUESTS = "SELECT count(*)::int FROM password_reset_request"
@@ -197,6 +201,82 @@ async def test_a_new_password_makes_older_codes_useless(house: House, database: 
     await change(house, ada["access_token"], PASSWORD, NEW)
 
     assert (await confirm(house, code, "yet another horse")).status_code == 422
+
+
+async def test_a_newer_code_replaces_the_older(house: House, database: Database) -> None:
+    ada, eve = await house.login(), await house.login()
+    others = await reset_code(house, database, eve["email"])
+    old, new = [await reset_code(house, database, ada["email"]) for _ in range(2)]
+
+    answers = [await confirm(house, code, NEW) for code in (old, new, others)]
+
+    assert [answer.status_code for answer in answers] == [422, 204, 204]
+    assert slug(answers[0]) == "code-refused"
+
+
+async def answered_at_once(
+    house: House, database: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> list[bool]:
+    """Which codes are good of a login whose two requests are answered by two workers at the same time."""
+    ada = await house.login()
+    await house.post("/auth/password-resets", {"email": ada["email"]})
+
+    async def answer() -> bool:
+        return await answer_requests(database, house.kit)
+
+    async def ask_and_answer() -> bool:
+        await house.post("/auth/password-resets", {"email": ada["email"]})
+        return await answer_requests(database, house.kit)
+
+    await one_held_up_by_the_other(stack, monkeypatch, queries, "add_resets", first=answer, second=ask_and_answer)
+    codes = [house.opened(mail) for mail in house.resets(ada["email"])]
+    return sorted([slug(await confirm(house, code, "short")) == "weak-password" for code in codes])
+
+
+async def test_of_two_codes_that_are_made_at_once_one_is_good(
+    house: House, database: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await answered_at_once(house, database, stack, monkeypatch) == [False, True]
+
+
+async def test_control_without_the_lock_both_of_them_are_good(
+    house: House, database: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOCK_ANSWERS", "SELECT 1")
+
+    assert await answered_at_once(house, database, stack, monkeypatch) == [True, True]
+
+
+async def test_a_mailbox_gets_so_many_mails_and_nobody_is_told(
+    settings: Settings, house: House, database: Database
+) -> None:
+    ada, unknown = await house.login(), f"{new_id()}@home.test"
+
+    answers = [
+        await ask_from_elsewhere(house, database, email)
+        for email in (ada["email"], ada["email"].upper(), unknown)
+        for _ in range(settings.reset_mails)
+    ]
+
+    mails = house.resets(ada["email"])
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, answers[0].text)}
+    assert len(mails) == settings.reset_mails
+    assert (await confirm(house, house.opened(mails[-1]), NEW)).status_code == 204, "the last one is good"
+
+
+async def ask_from_elsewhere(house: House, database: Database, email: str) -> httpx.Response:
+    answer = await house.post("/auth/password-resets", {"email": email}, headers={"x-client-ip": str(new_id())})
+    await answer_requests(database, house.kit)
+    return answer
+
+
+async def test_control_other_mailboxes_get_theirs(settings: Settings, house: House, database: Database) -> None:
+    people = [await house.login() for _ in range(settings.reset_mails + 1)]
+
+    for ada in people:
+        await ask_from_elsewhere(house, database, ada["email"])
+
+    assert [len(house.resets(ada["email"])) for ada in people] == [1] * len(people)
 
 
 async def test_codes_are_kept_as_hashes_and_travel_sealed(house: House, database: Database) -> None:
