@@ -10,9 +10,9 @@ import pytest
 
 from services.academic.guardians import actions, queries
 from services.academic.tests.factories import TODAY, School
-from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.test_guardians_api import HEADER, take_csv
 from shared.identity import Role
+from shared.testing.races import one_held_up_by_the_other
 from shared.testing.stack import Stack
 
 PHONES = f"{HEADER},phone"

@@ -24,7 +24,6 @@ from services.academic.imports import sweeper as sweeping
 from services.academic.imports.importer import Importer
 from services.academic.imports.sweeper import Sweeper
 from services.academic.settings import Settings, objects_of
-from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.tests.rosters import DISTRICT, a_roster, district_file, without_rows
 from shared.contracts.academic import ClassChanged, StudentChanged
 from shared.contracts.envelope import event_type
@@ -37,6 +36,7 @@ from shared.objects import Objects
 from shared.problems import Unavailable
 from shared.testing.bus import deliver, published
 from shared.testing.http import client_of
+from shared.testing.races import one_held_up_by_the_other
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 from tools.embedded.object_store import EmbeddedObjectStore

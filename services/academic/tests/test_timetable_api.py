@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from services.academic.attendance import actions as attendance
 from services.academic.tests.factories import TIME_ZONE, TODAY, School, Taught
-from services.academic.tests.races import one_held_up_by_the_other
 from services.academic.timetable import queries
 from services.academic.timetable.rules import instant
 from shared.contracts.school import CalendarDay
 from shared.identity import Role
+from shared.testing.races import one_held_up_by_the_other
 from shared.testing.stack import Stack
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-import psycopg
 import pytest
 
 from services.communication.announcements import queries
@@ -16,6 +15,7 @@ from services.communication.tests.factories import School, member
 from shared import clock
 from shared.identity import Role
 from shared.ids import new_id
+from shared.testing.races import is_somebody_waiting
 
 AUDIENCE = {"include": [GUARDIANS]}
 DRAFT = {"title": "Snow", "body": "No school.", "audience": AUDIENCE}
@@ -247,16 +247,6 @@ async def test_a_school_that_changes_its_zone_keeps_the_time_on_its_clock(board:
     await board.did("PATCH", f"/{made}", version=after["version"], title="Still editable")
 
 
-async def is_somebody_waiting(board: Board) -> bool:
-    """Whether any connection of this database waits for another's lock."""
-    asked = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-    )
-    async with await psycopg.AsyncConnection.connect(board.stack.admin_url) as connection:
-        found = await (await connection.execute(asked)).fetchone()
-    return bool(found and found[0])
-
-
 async def sent_while_the_zone_changes(board: Board, monkeypatch: pytest.MonkeyPatch) -> tuple[datetime, datetime]:
     """When it goes out, and when it should: the change comes after the sending has looked at the clock."""
     await a_school_day(board)
@@ -267,7 +257,7 @@ async def sent_while_the_zone_changes(board: Board, monkeypatch: pytest.MonkeyPa
     async def save_with_the_change(*args: Any, **how: Any) -> None:
         if not changes:
             changes.append(asyncio.create_task(board.school.named(version=2, time_zone="America/Los_Angeles")))
-            while not changes[0].done() and not await is_somebody_waiting(board):
+            while not changes[0].done() and not await is_somebody_waiting(board.stack):
                 await asyncio.sleep(0.02)
         await save(*args, **how)
 
@@ -309,7 +299,7 @@ async def changed_twice_at_once(board: Board, monkeypatch: pytest.MonkeyPatch) -
         is_news = await save(*args, **how)
         if not changes:
             changes.append(asyncio.create_task(board.school.named(version=3, time_zone=zone)))
-            while not changes[0].done() and not await is_somebody_waiting(board):
+            while not changes[0].done() and not await is_somebody_waiting(board.stack):
                 await asyncio.sleep(0.02)
         return is_news
 
