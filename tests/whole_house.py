@@ -324,6 +324,9 @@ class FilledSchool:
             self.ids[{"school_year": "parent_id", "term": "academic_session_ids"}[each["kind"]]] = each[
                 "academic_session_id"
             ]
+            if each["kind"] == "term":
+                self._dates = {name: each[name] for name in ("starts_on", "ends_on")}
+        self.ids["academic_session_id"] = self.ids["academic_session_ids"]
 
     def _turns(self) -> list[dict[str, Any]]:
         return [{"name": f"{turn} {self.mark}", "periods": []} for turn in "AB"]
@@ -585,6 +588,7 @@ class FilledSchool:
         own: dict[str, dict[str, Any]] = {
             "enrol": {"role": "teacher"},
             "add_academic_session": session,
+            "correct_academic_session": self._dates,
             "add_guardian_link": {"guardian_id": self.ids["other_guardian_id"]},
             "change_class": {"class_id": self.ids["other_class_id"]},
             "take_register": {"marks": [{"student_id": person, "code": "L", "minutes_late": 5}]},

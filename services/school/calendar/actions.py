@@ -3,6 +3,8 @@
 from datetime import date
 from uuid import UUID
 
+import msgspec
+
 from services.school.calendar import queries, rules
 from services.school.calendar.schemas import (
     BellSchedule,
@@ -11,6 +13,7 @@ from services.school.calendar.schemas import (
     NewCalendarDay,
     NewGradeDays,
     NewSession,
+    SessionDates,
     SpecialDay,
 )
 from services.school.rotations import queries as rotations
@@ -41,6 +44,24 @@ async def add_session(database: Database, school_id: UUID, new: NewSession) -> A
         )
         await queries.save_sessions(tx, school_id=school_id, sessions=[session])
         await tell_of_calendar(tx, school_id)
+    return session
+
+
+async def correct_session(
+    database: Database, school_id: UUID, session_id: UUID, dates: SessionDates
+) -> AcademicSession:
+    """Raises NotFound, InvalidSession."""
+    async with database.transaction(school_id=school_id) as tx:
+        await lock_school(tx, school_id)
+        known = await queries.all_sessions(tx, school_id=school_id)
+        before = next((each for each in known if each.academic_session_id == session_id), None)
+        if before is None:
+            raise NotFound
+        session = msgspec.structs.replace(before, **msgspec.structs.asdict(dates))
+        rules.require_fitting(session, known)
+        if session != before:
+            await queries.save_sessions(tx, school_id=school_id, sessions=[session])
+            await tell_of_calendar(tx, school_id)
     return session
 
 

@@ -18,6 +18,7 @@ from services.school.calendar.schemas import (
     NewCalendarDay,
     NewGradeDays,
     NewSession,
+    SessionDates,
     SessionKey,
     SpecialDay,
 )
@@ -71,6 +72,21 @@ async def add_academic_session(
     data: JSONBody[NewSession], database: NamedDependency[Database], caller: NamedDependency[Caller]
 ) -> AcademicSession:
     return await actions.add_session(database, caller.school, data)
+
+
+@put(
+    "/academic-sessions/{academic_session_id:uuid}",
+    operation_id="correct_academic_session",
+    summary="Correct the title and dates of a session; what a roster brought is, later, as its next import says.",
+    opt={**MANAGE, "problems": (NotFound, InvalidSession)},
+)
+async def correct_academic_session(
+    academic_session_id: FromPath[UUID],
+    data: JSONBody[SessionDates],
+    database: NamedDependency[Database],
+    caller: NamedDependency[Caller],
+) -> AcademicSession:
+    return await actions.correct_session(database, caller.school, academic_session_id, data)
 
 
 @get(
@@ -224,6 +240,7 @@ router = Router(
     route_handlers=[
         list_academic_sessions,
         add_academic_session,
+        correct_academic_session,
         show_bell_schedule,
         replace_bell_schedule,
         list_calendar_days,

@@ -72,6 +72,27 @@ def require_space(count: int, most: int, *, more: int = 1) -> None:
         raise CalendarFull(f"There may be {most}.")
 
 
+def require_fitting(session: AcademicSession, known: Sequence[AcademicSession]) -> None:
+    """Between what it is part of and its own parts. Raises InvalidSession, naming each field that is wrong."""
+    errors = wrong_length(session.starts_on, session.ends_on, place="")
+    for each in known:
+        if each.academic_session_id == session.parent_id:
+            errors += outside(session.starts_on, session.ends_on, each.starts_on, each.ends_on, place="")
+        elif each.parent_id == session.academic_session_id:
+            errors += _left_out(each, session)
+    if errors:
+        raise InvalidSession(errors=errors)
+
+
+def _left_out(part: AcademicSession, session: AcademicSession) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if part.starts_on < session.starts_on:
+        errors.append(FieldError("/starts_on", f"{part.title} in it starts on {part.starts_on}."))
+    if part.ends_on > session.ends_on:
+        errors.append(FieldError("/ends_on", f"{part.title} in it ends on {part.ends_on}."))
+    return errors
+
+
 def require_nested(new: NewSession, parent: AcademicSession | None) -> None:
     """Raises InvalidSession, naming each field that is wrong. `parent` is None where there is no such session."""
     errors = [*wrong_length(new.starts_on, new.ends_on, place=""), *_wrong_parent(new, parent)]

@@ -26,6 +26,15 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A school year has none; a term lies in a year, a grading period in a year or a term."""
 
 
+class SessionDates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be corrected of a session; its kind and its parent stay."""
+
+    title: Title
+    starts_on: date
+    ends_on: date
+    """The last day, included."""
+
+
 class NewBellPeriod(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weekday: Annotated[int, msgspec.Meta(ge=1, le=7)]
     """1 is Monday, 7 is Sunday (ISO 8601)."""

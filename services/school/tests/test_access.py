@@ -22,6 +22,7 @@ ROTATION = {
 FOR_ADMINS = [
     ("PATCH", "/school", {"version": 1}),
     ("POST", "/academic-sessions", SESSION),
+    ("PUT", f"/academic-sessions/{new_id()}", {name: SESSION[name] for name in ("title", "starts_on", "ends_on")}),
     ("PUT", "/bell-schedules", {"periods": []}),
     ("PUT", "/calendar-days/2026-10-12", DAY),
     ("DELETE", "/calendar-days/2026-10-12", None),

@@ -147,6 +147,52 @@ async def test_a_session_that_does_not_fit_is_pointed_at(school: School) -> None
     assert (await school.get("/school"))["calendar_version"] == 1
 
 
+async def correct(school: School, session_id: str, **changed: Any) -> Any:
+    dates = {"title": "Year", "starts_on": "2030-08-26", "ends_on": "2031-06-13"}
+    return await school.send("PUT", f"/academic-sessions/{session_id}", {**dates, **changed})
+
+
+async def test_dates_that_were_mistyped_are_corrected_and_told_once(school: School) -> None:
+    year = (await school.session(ends_on="2031-01-13")).json()
+    told = school.calendars()[-1][0]
+
+    corrected = await correct(school, year["academic_session_id"])
+    again = await correct(school, year["academic_session_id"])
+
+    assert corrected.status_code == 200, corrected.text
+    assert corrected.json() == again.json() == {**year, "title": "Year", "ends_on": "2031-06-13"}
+    version, calendar = school.calendars()[-1]
+    assert version == told + 1
+    assert str(calendar.academic_sessions[-1].ends_on) == "2031-06-13"
+    assert (await school.get("/academic-sessions"))["items"][-1] == corrected.json()
+
+
+async def test_a_correction_stays_between_what_it_is_part_of_and_its_parts(school: School) -> None:
+    year = (await school.session()).json()["academic_session_id"]
+    dates = {"starts_on": "2030-09-01", "ends_on": "2030-12-20"}
+    term = (await school.session(kind="term", title="Autumn", parent_id=year, **dates)).json()["academic_session_id"]
+    version = school.calendars()[-1][0]
+
+    shorter = await correct(school, year, starts_on="2030-09-02", ends_on="2030-12-19")
+    longer = await correct(school, term, starts_on="2030-08-25", ends_on="2031-06-14")
+    endless = await correct(school, year, ends_on="2926-06-13")
+    backwards = await correct(school, term, starts_on="2030-12-20", ends_on="2030-12-19")
+
+    assert pointers(shorter) == ["/starts_on", "/ends_on"]
+    assert shorter.json()["errors"][0]["detail"] == "Autumn in it starts on 2030-09-01."
+    assert pointers(longer) == ["/starts_on", "/ends_on"]
+    assert (pointers(endless), pointers(backwards)) == (["/ends_on"], ["/ends_on"])
+    assert school.calendars()[-1][0] == version
+
+
+async def test_a_session_of_another_school_is_not_corrected(house: House, school: School) -> None:
+    year = (await school.session()).json()
+    other = await house.school()
+
+    assert (await correct(other, year["academic_session_id"])).status_code == 404
+    assert (await school.get("/academic-sessions"))["items"][-1] == year
+
+
 async def test_a_term_has_no_terms(school: School) -> None:
     items = (await school.get("/academic-sessions"))["items"]
     term = next(each for each in items if each["kind"] == "term")
