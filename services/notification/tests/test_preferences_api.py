@@ -233,7 +233,16 @@ async def test_nobody_chooses_for_a_child_that_is_not_theirs(
         {"choices": [choice("daily_digest", channel="in_app")]},
         {"choices": [choice("never"), choice("at_once")]},
     ],
-    ids=["zone", "zone_of_the_machine", "zone_of_no_place", "no_quiet", "seconds", "digest_in_app", "twice"],
+    ids=[
+        "zone",
+        "zone_of_the_machine",
+        "zone_of_no_place",
+        "abbreviation",
+        "no_quiet",
+        "seconds",
+        "digest_in_app",
+        "twice",
+    ],
 )
 async def test_what_cannot_be_is_refused_with_a_word_on_why(sign_in: Any, body: Any) -> None:
     answer = await sign_in(new_id()).put(OWN, body)
