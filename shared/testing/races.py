@@ -24,6 +24,13 @@ async def is_somebody_waiting(stack: Stack) -> bool:
     return bool(found and found[0])
 
 
+async def held_up_or_done(stack: Stack, task: asyncio.Future[Any]) -> None:
+    """Return once somebody waits for a lock, or `task`, which was to wait for one, has ended without."""
+    # Postgres lets nobody know that somebody waits.
+    while not task.done() and not await is_somebody_waiting(stack):  # noqa: ASYNC110 (as said above)
+        await asyncio.sleep(0.02)
+
+
 async def one_held_up_by_the_other(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, first: Do[A], second: Do[B]
 ) -> tuple[A, B]:
@@ -43,8 +50,6 @@ async def one_held_up_by_the_other(
         held = group.create_task(first())
         await has_derived.wait()
         waiting = group.create_task(second())
-        # Postgres lets nobody know that somebody waits.
-        while not waiting.done() and not await is_somebody_waiting(stack):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await held_up_or_done(stack, waiting)
         may_commit.set()
     return held.result(), waiting.result()

@@ -15,7 +15,7 @@ from services.communication.tests.factories import School, member
 from shared import clock
 from shared.identity import Role
 from shared.ids import new_id
-from shared.testing.races import is_somebody_waiting
+from shared.testing.races import held_up_or_done
 
 AUDIENCE = {"include": [GUARDIANS]}
 DRAFT = {"title": "Snow", "body": "No school.", "audience": AUDIENCE}
@@ -257,8 +257,7 @@ async def sent_while_the_zone_changes(board: Board, monkeypatch: pytest.MonkeyPa
     async def save_with_the_change(*args: Any, **how: Any) -> None:
         if not changes:
             changes.append(asyncio.create_task(board.school.named(version=2, time_zone="America/Los_Angeles")))
-            while not changes[0].done() and not await is_somebody_waiting(board.stack):
-                await asyncio.sleep(0.02)
+            await held_up_or_done(board.stack, changes[0])
         await save(*args, **how)
 
     monkeypatch.setattr(queries, "save_announcement", save_with_the_change)
@@ -299,8 +298,7 @@ async def changed_twice_at_once(board: Board, monkeypatch: pytest.MonkeyPatch) -
         is_news = await save(*args, **how)
         if not changes:
             changes.append(asyncio.create_task(board.school.named(version=3, time_zone=zone)))
-            while not changes[0].done() and not await is_somebody_waiting(board.stack):
-                await asyncio.sleep(0.02)
+            await held_up_or_done(board.stack, changes[0])
         return is_news
 
     monkeypatch.setattr(roster, "save_school", save_beside_the_next)

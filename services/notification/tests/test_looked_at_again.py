@@ -9,7 +9,6 @@ from uuid import UUID
 
 import httpx
 import msgspec
-import psycopg
 import pytest
 
 from services.notification.deliveries import queries
@@ -21,15 +20,13 @@ from services.notification.settings import Settings
 from services.notification.tests.factories import School, guardian, somebody
 from services.notification.tests.mail_server import MailServer
 from services.notification.tests.wishes import EVERY_DAY, Clock, daily, wish
+from shared.testing.races import held_up_or_done
 from shared.testing.stack import Stack
 from shared.testing.tokens import Tokens
 
 Choose = Callable[..., Awaitable[None]]
 OWN = "/api/v1/notification-preferences"
 DAILY = {"group": "announcements", "channel": "email", "frequency": "daily_digest"}
-WAITS_FOR_A_LOCK = """
-SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
-"""
 REGARDLESS = queries.MOVE.replace("AND delivery.attempts = 0", "")
 
 
@@ -136,12 +133,6 @@ async def test_control_who_does_not_ask_again_whether_it_was_tried_has_it_sent_t
     assert (attempts, len(mail_server.mails)) == (2, 1)
 
 
-async def is_somebody_waiting(stack: Stack) -> bool:
-    async with await psycopg.AsyncConnection.connect(stack.admin_url) as connection:
-        found = await (await connection.execute(WAITS_FOR_A_LOCK)).fetchone()
-    return bool(found and found[0])
-
-
 async def saved_while_it_is_taken(
     school: School, settings: Settings, stack: Stack, choose: Choose, at: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> int:
@@ -168,8 +159,7 @@ async def saved_while_it_is_taken(
             await has_counted.wait()
         at.to("2026-06-10T16:59")
         saving = asyncio.ensure_future(choose(tess))
-        while not await is_somebody_waiting(stack):
-            await asyncio.sleep(0.01)
+        await held_up_or_done(stack, saving)
         may_commit.set()
         await saving
         at.to("2026-06-10T17:00")
