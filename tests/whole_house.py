@@ -115,7 +115,7 @@ async def open_house(stack: Stack, tokens: Tokens) -> AsyncGenerator[House]:
 
     async def keys() -> Mapping[str, Any]:
         own = (await clients["auth"].get("/.well-known/jwks.json")).json()["keys"]
-        return {"keys": [*own, *(await tokens._keys())["keys"]]}
+        return {"keys": [*own, *(await tokens.keys())["keys"]]}
 
     verifier = Verifier(keys)
     async with AsyncExitStack() as opened:

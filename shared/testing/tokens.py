@@ -20,7 +20,7 @@ KEY_ID = "test-key"
 class Tokens:
     def __init__(self) -> None:
         self._key = Ed25519PrivateKey.generate()
-        self.verifier = Verifier(self._keys)
+        self.verifier = Verifier(self.keys)
 
     def token(
         self,
@@ -68,6 +68,6 @@ class Tokens:
             dict(claims), self._key, algorithm=identity.ALGORITHM, headers={"typ": typ, "kid": KEY_ID, **header}
         )
 
-    async def _keys(self) -> Mapping[str, Any]:
+    async def keys(self) -> Mapping[str, Any]:
         public = msgspec.json.decode(OKPAlgorithm.to_jwk(self._key.public_key()))
         return {"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": identity.ALGORITHM}]}

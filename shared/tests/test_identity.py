@@ -29,7 +29,7 @@ class Counted:
         await asyncio.sleep(0.02)
         if self.is_down:
             raise OSError
-        return await self._tokens._keys()  # pyright: ignore[reportPrivateUsage]
+        return await self._tokens.keys()
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ class FrozenAuth:
         if self.is_frozen:
             await reader.read()
         else:
-            body = msgspec.json.encode(await self._tokens._keys())  # pyright: ignore[reportPrivateUsage]
+            body = msgspec.json.encode(await self._tokens.keys())
             writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         writer.close()
 

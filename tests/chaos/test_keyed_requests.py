@@ -35,7 +35,7 @@ class Api:
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def process(self, **env: str) -> Process:
-        keys = msgspec.json.encode(await self._tokens._keys()).decode()
+        keys = msgspec.json.encode(await self._tokens.keys()).decode()
         settings = {"PORT": str(self.port), "KEYS": keys, "DATABASE_POOL_MAX": "4", **env}
         return python("the API", self._module, "api", log=self._log, env=self._stack.service_env("academic") | settings)
 

@@ -138,7 +138,7 @@ async def keys_of(tokens: Tokens) -> AsyncGenerator[str]:
     """Where the public keys of these tokens are told, as auth tells its own."""
 
     async def keys(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await answer(send, msgspec.json.encode(await tokens._keys()))
+        await answer(send, msgspec.json.encode(await tokens.keys()))
 
     async with served(keys) as url:
         yield url

@@ -48,7 +48,7 @@ async def client(settings: Settings, tokens: Tokens) -> AsyncGenerator[httpx.Asy
 
     async def keys() -> Mapping[str, Any]:
         own = (await clients[0].get("/.well-known/jwks.json")).json()["keys"]
-        return {"keys": [*own, *(await tokens._keys())["keys"]]}
+        return {"keys": [*own, *(await tokens.keys())["keys"]]}
 
     verifier = Verifier(keys)
     async with client_of(create_app(settings, verifier)) as client:
