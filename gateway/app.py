@@ -74,7 +74,7 @@ class Front:
             told += verdict.headers()
             verdict.require_admitted()
         except Problem as problem:
-            await send_problem(send, problem, told)  # pyright: ignore[reportArgumentType]
+            await send_problem(send, problem, told)  # pyright: ignore[reportArgumentType] (as above)
             return
         # The server leaves out the body of an answer to HEAD by itself.
         asked: Any = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

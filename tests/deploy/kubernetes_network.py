@@ -167,7 +167,7 @@ def _public(cluster: Cluster) -> set[str]:
     """A path of each kind that the gateway has for the outside."""
     gateway = create_app(manifests.load(Settings, cluster.settings_env(pod_of(cluster, "gateway"))))
     # The routes that are public are those of the application itself, which no other name leads to.
-    house = gateway._front.house  # pyright: ignore[reportPrivateUsage]
+    house = gateway._front.house  # pyright: ignore[reportPrivateUsage] (what it answers by itself is nobody else's)
     by_itself = {route.path.replace("{name:str}", name) for route in house.routes for name in FILES} - {*HIDDEN}
     return by_itself | {f"{API}{prefix}" for prefix in SERVICE_OF} | {f"{API}students/1", KEYS_PATH}
 
